@@ -1,0 +1,1 @@
+"""Benchmarks: one module per question, its results in `results/`, its tables in BENCHMARKS.md."""

@@ -1,0 +1,47 @@
+"""Runs other people's Python functions: their own environment, a fresh process, typed JSON.
+
+`Runtime` and `AsyncRuntime` supply environments and run steps; see `docs/library.md`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orq_runtime import errors
+    from orq_runtime._aruntime import AsyncRuntime
+    from orq_runtime._runtime import Runtime
+    from orq_runtime.model.environment import Environment
+    from orq_runtime.model.limits import Limits
+    from orq_runtime.model.outcome import Outcome
+    from orq_runtime.model.step import Step
+
+__all__ = ["AsyncRuntime", "Environment", "Limits", "Outcome", "Runtime", "Step", "errors"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AsyncRuntime": "orq_runtime._aruntime",
+    "Environment": "orq_runtime.model.environment",
+    "Limits": "orq_runtime.model.limits",
+    "Outcome": "orq_runtime.model.outcome",
+    "Runtime": "orq_runtime._runtime",
+    "Step": "orq_runtime.model.step",
+}
+
+
+if not TYPE_CHECKING:  # a type checker would take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        # start-up budget: importing the package imports nothing that a caller may not need
+        import importlib
+
+        if name == "errors":
+            return importlib.import_module("orq_runtime.errors")
+        if name in _HOMES:
+            return getattr(importlib.import_module(_HOMES[name]), name)
+        raise AttributeError(f"module `orq_runtime` has no attribute `{name}`")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

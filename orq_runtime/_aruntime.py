@@ -1,0 +1,179 @@
+"""The facade for asyncio: the same names, no thread while a run is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Self, TypeVar
+
+from orq_runtime import settings
+from orq_runtime._run import drive_async
+from orq_runtime._session import Run, Session
+from orq_runtime.errors import NeverStarted
+from orq_runtime.events import Sink, ignore
+from orq_runtime.model.environment import Environment
+from orq_runtime.model.limits import Limits
+from orq_runtime.model.outcome import Outcome
+from orq_runtime.model.plan import StartMode
+from orq_runtime.model.step import Step
+
+__all__ = ["AsyncRuntime"]
+
+T = TypeVar("T")
+
+
+class AsyncRuntime:
+    """`Runtime` for asyncio: the same parameters, the same methods, to be awaited.
+
+    Cancelling a task that awaits `run` kills the run before the task goes on. Close it, or use it
+    in an `async with`.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache_dir: str | os.PathLike[str] | None = None,
+        python: str | None = None,
+        offline: bool | None = None,
+        index: Iterable[str] | None = None,
+        default_index: str | None = None,
+        find_links: Iterable[str] | None = None,
+        exclude_newer: str | None = None,
+        isolation: str = "process",
+        limits: Limits | None = None,
+        spares: int = 1,
+        start: StartMode = "zygote",
+        concurrency: int | None = None,
+        on_event: Sink = ignore,
+    ) -> None:
+        self._session = Session(
+            settings=settings.load(
+                cache_dir=cache_dir if cache_dir is None else os.fspath(cache_dir),
+                python=python,
+                offline=offline,
+                index=None if index is None else list(index),
+                default_index=default_index,
+                find_links=None if find_links is None else list(find_links),
+                exclude_newer=exclude_newer,
+            ),
+            isolation=isolation,
+            limits=limits or Limits(),
+            spares=spares,
+            start=start,
+            sink=on_event,
+        )
+        self._turns = asyncio.Semaphore(concurrency or max(4, 2 * (os.cpu_count() or 1)))
+        self._tasks: set[asyncio.Task[Outcome]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def supply(self, *targets: Step | str | os.PathLike[str]) -> Environment:
+        """Make or find the joint environment of steps and component folders.
+
+        Raises `SupplyError` when it cannot be made and `RequestError` when nothing was named.
+        """
+        wanted = [target if isinstance(target, Step) else Path(target) for target in targets]
+        return await asyncio.to_thread(self._session.supply, wanted)
+
+    async def run(
+        self,
+        step: Step,
+        inputs: Mapping[str, object] | None = None,
+        *,
+        limits: Limits | None = None,
+        check: bool = True,
+    ) -> Outcome:
+        """Call the step's function once, by keyword, and wait for its outcome.
+
+        Raises the exception of the outcome's verdict unless it is `ok`; with `check=False` the
+        outcome of every run is returned. What keeps a run from being tried raises in any case:
+        `SupplyError`, and `RequestError` for inputs that are no JSON or a missing file.
+        """
+        session = self._session
+        async with self._turns:
+            run = await _in_thread(
+                lambda: session.prepare(step, inputs, limits), undo=session.discard
+            )
+            try:
+                outcome = await self._driven(run)
+            finally:
+                session.discard(run)
+        error = outcome.error() if check else None
+        if error is not None:
+            raise error
+        return outcome
+
+    def submit(
+        self,
+        step: Step,
+        inputs: Mapping[str, object] | None = None,
+        *,
+        limits: Limits | None = None,
+        check: bool = True,
+    ) -> asyncio.Task[Outcome]:
+        """Start `run` in the background; its future's `cancel` kills the run."""
+        task = asyncio.ensure_future(self.run(step, inputs, limits=limits, check=check))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def map(
+        self,
+        step: Step,
+        inputs: Iterable[Mapping[str, object]],
+        *,
+        limits: Limits | None = None,
+        check: bool = True,
+    ) -> AsyncIterator[Outcome]:
+        """Run the step for each of the inputs, several at once; outcomes come in their order.
+
+        Raises at the failing item, as `run` does; runs that are under way are then killed.
+        """
+        ahead: collections.deque[asyncio.Task[Outcome]] = collections.deque()
+        try:
+            for one in inputs:
+                ahead.append(self.submit(step, one, limits=limits, check=check))
+                if self._turns.locked() and len(ahead) > 1:
+                    yield await ahead.popleft()
+            while ahead:
+                yield await ahead.popleft()
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End every run and every process. The runtime cannot be used afterwards."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self._session.close)
+
+    async def _driven(self, run: Run) -> Outcome:
+        session = self._session
+        try:
+            slot, machine = await _in_thread(
+                lambda: session.claim(run), undo=lambda _: session.discard(run)
+            )
+        except NeverStarted as error:
+            return session.refuse(run, error)
+        await drive_async.run(machine, slot, run.request)
+        return session.finish(run)
+
+
+async def _in_thread(work: Callable[[], T], *, undo: Callable[[T], object]) -> T:
+    """Do blocking work in a thread; when cancelled meanwhile, undo what it will have made."""
+    future = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        future.add_done_callback(lambda done: None if done.exception() else undo(done.result()))
+        raise

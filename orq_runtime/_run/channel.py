@@ -1,0 +1,77 @@
+"""The five descriptors of one run, made by the host so that it knows what each of them is.
+
+::
+
+    request   socket   host -> step   the one request; closed by the host to let the step go
+    result    socket   step -> host   PARKED, BEGAN, RESULT or FAILURE
+    stdout    pipe     step -> host   text of the step
+    stderr    pipe     step -> host   text of the step
+    status    socket   host <-> init  STOP down, STATUS up; closing it ends the run at once
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Self
+
+__all__ = ["NAMES", "Channel"]
+
+NAMES = ("request", "result", "stdout", "stderr", "status")
+_SOCKETS = ("request", "result", "status")
+
+
+class Channel:
+    """The host's ends, non-blocking, by name; the guest's ends until they are handed over.
+
+    Owns every descriptor it holds: `close` and `forget_guest` are the only ways out.
+    """
+
+    def __init__(self) -> None:
+        self._host: dict[str, int] = {}
+        self._guest: dict[str, int] = {}
+        try:
+            for name in NAMES:
+                self._host[name], self._guest[name] = _pair(name)
+                os.set_blocking(self._host[name], False)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def host(self, name: str) -> int:
+        """The host's end, or -1 when it is closed."""
+        return self._host.get(name, -1)
+
+    def guest_ends(self) -> list[int]:
+        """The guest's ends in the order of `NAMES`; still ours until `forget_guest`."""
+        return [self._guest[name] for name in NAMES]
+
+    def forget_guest(self) -> None:
+        """Close our copies of the guest's ends, once the guest has its own."""
+        while self._guest:
+            os.close(self._guest.popitem()[1])
+
+    def shut(self, name: str) -> None:
+        """Close one of the host's ends. Closing it twice is fine."""
+        descriptor = self._host.pop(name, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Close all that is open."""
+        self.forget_guest()
+        for name in NAMES:
+            self.shut(name)
+
+
+def _pair(name: str) -> tuple[int, int]:
+    if name not in _SOCKETS:
+        return os.pipe()
+    host, guest = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    return host.detach(), guest.detach()

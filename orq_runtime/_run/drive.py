@@ -1,0 +1,63 @@
+"""What both drivers do between the machine and the slot: reads, writes and orders."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from orq_runtime._run.machine import TERM_GRACE_MS, Machine, Order
+from orq_runtime._run.slot import Slot
+
+__all__ = ["STREAMS", "Sender", "obey", "receive"]
+
+STREAMS: Final = ("result", "status", "stdout", "stderr")
+_CHUNK: Final = 1 << 18
+_MOST_CHUNKS: Final = 16
+
+
+class Sender:
+    """The request on its way: `push` writes what fits now."""
+
+    def __init__(self, message: bytes) -> None:
+        self._left = memoryview(message)
+
+    def push(self, slot: Slot) -> bool:
+        """Write on; False once nothing is left to write, or nobody is there to read it."""
+        while self._left:
+            try:
+                written = os.write(slot.channel.host("request"), self._left)
+            except BlockingIOError:
+                return True
+            except OSError:  # the step is gone; how is init's to say
+                self._left = memoryview(b"")
+                return False
+            self._left = self._left[written:]
+        return False
+
+
+def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
+    """Read one stream into the machine, a bounded amount; False when the stream has ended."""
+    for _ in range(_MOST_CHUNKS):
+        try:
+            chunk = os.read(slot.channel.host(name), _CHUNK)
+        except BlockingIOError:
+            return True
+        except OSError:  # reset: the other end died with bytes unread
+            chunk = b""
+        machine.saw(name, chunk, now_ns)
+        if not chunk:
+            return False
+    return True
+
+
+def obey(machine: Machine, slot: Slot) -> None:
+    """Carry out the machine's orders. The driver has forgotten the request once it was answered."""
+    for order in machine.orders():
+        if order is Order.RELEASE:
+            slot.channel.shut("request")
+        elif order is Order.STOP:
+            slot.ask_to_stop(TERM_GRACE_MS)
+        elif order is Order.STOP_NOW:
+            slot.ask_to_stop(0)
+        else:
+            slot.kill()

@@ -1,0 +1,114 @@
+"""One run, driven by one thread: poll, feed the machine, do as it says."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import Final
+
+from orq_runtime._run import drive
+from orq_runtime._run.machine import Machine
+from orq_runtime._run.slot import Slot
+
+__all__ = ["Canceller", "run"]
+
+_MILLISECOND: Final = 1_000_000
+
+
+class Canceller:
+    """A bell another thread rings to cancel a run. Ringing it twice, or late, is fine."""
+
+    def __init__(self) -> None:
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._is_rung = False
+
+    @property
+    def is_rung(self) -> bool:
+        """Whether `cancel` was called."""
+        return self._is_rung
+
+    def fileno(self) -> int:
+        """Readable once it was rung."""
+        return self._bell
+
+    def cancel(self) -> None:
+        """Have the run end as `cancelled`."""
+        self._is_rung = True
+        if self._bell >= 0:
+            os.eventfd_write(self._bell, 1)
+
+    def close(self) -> None:
+        """Give the bell back, once its run is over."""
+        if self._bell >= 0:
+            os.close(self._bell)
+            self._bell = -1
+
+
+def run(machine: Machine, slot: Slot, request: bytes, canceller: Canceller | None = None) -> None:
+    """Send the request and follow the run to its end. Blocks until nothing of it is alive.
+
+    KeyboardInterrupt (or whatever else a signal handler raises) ends the run before it goes on.
+    """
+    driver = _Driver(machine, slot, request, canceller)
+    try:
+        driver.follow()
+    except BaseException:
+        machine.stop("cancelled", time.monotonic_ns())
+        driver.follow()
+        raise
+
+
+class _Driver:
+    def __init__(
+        self, machine: Machine, slot: Slot, request: bytes, canceller: Canceller | None
+    ) -> None:
+        self._machine, self._slot, self._canceller = machine, slot, canceller
+        self._sender = drive.Sender(request)
+        self._poll = select.poll()
+        self._names = {slot.channel.host(name): name for name in drive.STREAMS}
+        for descriptor in self._names:
+            self._poll.register(descriptor, select.POLLIN)
+        self._request = slot.channel.host("request")
+        if self._sender.push(slot):
+            self._poll.register(self._request, select.POLLOUT)
+        else:
+            self._request = -1
+        if canceller is not None:
+            self._poll.register(canceller.fileno(), select.POLLIN)
+
+    def follow(self) -> None:
+        machine = self._machine
+        while not machine.is_finished:
+            if machine.is_answered:
+                self._forget_request()
+            drive.obey(machine, self._slot)
+            ready = self._poll.poll(self._patience_ms())
+            now = time.monotonic_ns()
+            for descriptor, _ in ready:
+                self._serve(descriptor, now)
+            machine.tick(now)
+        drive.obey(machine, self._slot)
+
+    def _serve(self, descriptor: int, now: int) -> None:
+        if descriptor in self._names:
+            if not drive.receive(self._machine, self._slot, self._names[descriptor], now):
+                self._poll.unregister(descriptor)
+                del self._names[descriptor]
+        elif descriptor == self._request:
+            if not self._sender.push(self._slot):
+                self._forget_request()
+        else:
+            self._poll.unregister(descriptor)
+            self._machine.stop("cancelled", now)
+
+    def _forget_request(self) -> None:
+        if self._request >= 0:
+            self._poll.unregister(self._request)
+            self._request = -1
+
+    def _patience_ms(self) -> float | None:
+        next_ns = self._machine.next_ns
+        if next_ns is None:
+            return None
+        return max(0.0, (next_ns - time.monotonic_ns()) / _MILLISECOND)

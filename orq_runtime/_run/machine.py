@@ -1,0 +1,255 @@
+"""The one decision of a run: what is seen of it goes in, what to do and how it ended comes out.
+
+Rules of this file:
+
+1. No clock and no I/O: bytes, ends of streams and the time are arguments.
+2. What the step may send, and when, is `_NEXT`; all else is a violation and ends the run.
+3. An answer, once whole, stands: a deadline or a cancel that comes later only ends the processes.
+   An answer and then a crash is a crash.
+4. Whatever happens, `is_finished` becomes true: every state has a next moment.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from orq_runtime._run.capture import Capture
+from orq_runtime.model.limits import Limits
+from orq_sandbox import wire
+
+__all__ = ["Conclusion", "Machine", "Order", "StopCause"]
+
+StopCause = Literal["timeout", "cancelled"]
+
+TERM_GRACE_MS: Final = 500
+"""Between SIGTERM and SIGKILL to the step's processes, counted by init."""
+
+KILL_GRACE_NS: Final = 2_000_000_000
+"""Beyond that, for init to report, before init itself is killed."""
+
+DRAIN_GRACE_NS: Final = 250_000_000
+"""For streams to end once init has: nothing of the run is alive then, but for what killed init."""
+
+_LONGEST_FAILURE: Final = 4 * 1024 * 1024
+
+_NEXT: Final[dict[str, dict[int, str]]] = {
+    "new": {wire.PARKED: "parked"},
+    "parked": {wire.BEGAN: "began", wire.FAILURE: "answered"},
+    "began": {wire.RESULT: "answered", wire.FAILURE: "answered"},
+    "answered": {},
+}
+
+
+class Order(enum.Enum):
+    """What the driver must do next."""
+
+    RELEASE = enum.auto()
+    """Close the request: the step has answered and may go."""
+    STOP = enum.auto()
+    """Send STOP to init."""
+    STOP_NOW = enum.auto()
+    """Send STOP to init, without a grace for the step."""
+    KILL = enum.auto()
+    """SIGKILL init: everything under it dies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """All that is known of a run at its end. `verdict` is decided here; bodies are unread."""
+
+    verdict: str
+    reason: str
+    began: Literal["no", "yes", "unknown"]
+    answer: bytes | None
+    wait_status: int | None
+    cpu_seconds: float | None
+    peak_memory_bytes: int | None
+
+
+class Machine:
+    """Follows one run from its request to its end."""
+
+    def __init__(self, limits: Limits, *, deadline_ns: int) -> None:
+        self.stdout = Capture(limits.stdout_bytes)
+        self.stderr = Capture(limits.stderr_bytes)
+        self._result_cap = limits.result_bytes
+        self._step = wire.Decoder(
+            {
+                wire.PARKED: 0,
+                wire.BEGAN: 0,
+                # 4 KiB for what stands beside the value
+                wire.RESULT: limits.result_bytes + 4096,
+                wire.FAILURE: _LONGEST_FAILURE,
+            }
+        )
+        self._init = wire.Decoder({wire.STATUS: wire.STATUS_BODY.size})
+        self._state = "new"
+        self._answer: tuple[int, bytes] | None = None
+        self._status: tuple[int, int, int] | None = None
+        self._open = {"result", "stdout", "stderr", "status"}
+        self._stopped: str | None = None
+        self._reason = ""
+        self._orders: list[Order] = []
+        self._next_ns: int | None = deadline_ns
+        self._has_begun = False
+        self._is_refused = False
+        self._is_killed = False
+        self._is_ended_by_us = False
+        self._is_out_of_patience = False
+
+    # -- what is seen --------------------------------------------------------------------------
+
+    def saw(self, name: str, chunk: bytes, now_ns: int) -> None:
+        """Bytes from `result`, `status`, `stdout` or `stderr`; none at the end of the stream."""
+        if not chunk:
+            self._open.discard(name)
+            if name == "status":
+                self._init_is_gone(now_ns)
+            elif name == "result":
+                self._check_tail()
+        elif name == "stdout":
+            self.stdout.feed(chunk)
+        elif name == "stderr":
+            self.stderr.feed(chunk)
+        elif name == "result":
+            self._from_step(chunk, now_ns)
+        else:
+            self._from_init(chunk, now_ns)
+
+    def tick(self, now_ns: int) -> None:
+        """The time, at `next_ns` or later: deadlines that are over take effect."""
+        if self._next_ns is None or now_ns < self._next_ns:
+            return
+        if "status" not in self._open or self._is_killed:
+            self._is_out_of_patience = True
+        elif self._stopped is not None or self._state == "answered":
+            self._kill(now_ns)
+        else:
+            self.stop("timeout", now_ns)
+
+    def stop(self, cause: str, now_ns: int, reason: str = "") -> None:
+        """End the run for a cause. Only the first cause counts, and none after an answer."""
+        if self._stopped is not None or "status" not in self._open:
+            return
+        if self._state != "answered":
+            self._stopped, self._reason = cause, reason
+        self._is_ended_by_us = True
+        self._orders.append(Order.STOP)
+        self._next_ns = now_ns + TERM_GRACE_MS * 1_000_000 + KILL_GRACE_NS
+
+    def _from_step(self, chunk: bytes, now_ns: int) -> None:
+        if self._is_refused:
+            return
+        try:
+            for kind, body in self._step.feed(chunk):
+                self._advance(kind, body, now_ns)
+        except wire.TooLong as error:
+            if error.kind == wire.RESULT:
+                reason = (
+                    f"the result is {error.length} bytes of JSON; {self._result_cap} are allowed"
+                )
+                self._refuse("output_exceeded", reason, now_ns)
+            else:
+                self._refuse("protocol_violation", str(error), now_ns)
+        except wire.WireError as error:
+            self._refuse("protocol_violation", str(error), now_ns)
+
+    def _check_tail(self) -> None:
+        if self.is_answered and not self._step.is_between_frames and not self._is_refused:
+            self._answer = None
+            self._stopped, self._reason = "protocol_violation", "bytes after the answer"
+
+    def _advance(self, kind: int, body: bytes, now_ns: int) -> None:
+        if kind not in _NEXT[self._state]:
+            raise wire.WireError(f"a frame of kind {kind} may not come in state `{self._state}`")
+        self._state = _NEXT[self._state][kind]
+        self._has_begun = self._has_begun or kind == wire.BEGAN
+        if self._state == "answered":
+            self._answer = (kind, body)
+            self._orders.append(Order.RELEASE)
+            self._next_ns = now_ns + KILL_GRACE_NS
+
+    def _refuse(self, cause: str, reason: str, now_ns: int) -> None:
+        self._answer = None
+        self._stopped, self._reason = cause, reason
+        self._is_refused = self._is_ended_by_us = True
+        self._orders.append(Order.STOP_NOW)
+        self._next_ns = now_ns + KILL_GRACE_NS
+
+    def _kill(self, now_ns: int) -> None:
+        self._is_killed = self._is_ended_by_us = True
+        self._orders.append(Order.KILL)
+        self._next_ns = now_ns + KILL_GRACE_NS
+
+    def _from_init(self, chunk: bytes, now_ns: int) -> None:
+        try:
+            for _, body in self._init.feed(chunk):
+                if self._status is not None:
+                    raise wire.WireError("a second STATUS")
+                self._status = wire.STATUS_BODY.unpack(body)
+        except wire.WireError as error:
+            self._refuse("protocol_violation", str(error), now_ns)
+
+    def _init_is_gone(self, now_ns: int) -> None:
+        self._next_ns = now_ns + DRAIN_GRACE_NS
+
+    # -- what to do ----------------------------------------------------------------------------
+
+    def orders(self) -> list[Order]:
+        """What the driver must do now; each order is given once."""
+        orders, self._orders = self._orders, []
+        return orders
+
+    @property
+    def next_ns(self) -> int | None:
+        """When `tick` must be called at the latest."""
+        return self._next_ns
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run is over and all of its output is in."""
+        return not self._open or self._is_out_of_patience
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the step has given its one answer: the request may be closed."""
+        return self._state == "answered"
+
+    # -- how it ended --------------------------------------------------------------------------
+
+    def conclusion(self) -> Conclusion:
+        """How the run ended; meaningful once `is_finished`."""
+        wait_status, cpu, peak = self._status or (None, None, None)
+        verdict = self._verdict(wait_status)
+        return Conclusion(
+            verdict=verdict,
+            reason=self._reason,
+            began=self._began(),
+            answer=self._answer[1] if self._answer and verdict in ("ok", "failure") else None,
+            wait_status=wait_status,
+            cpu_seconds=None if cpu is None else cpu / 1e6,
+            peak_memory_bytes=None if peak is None else peak * 1024,
+        )
+
+    def _began(self) -> Literal["no", "yes", "unknown"]:
+        if self._has_begun:
+            return "yes"
+        # a BEGAN may be under way until the stream has ended
+        is_sure = self._state == "answered" or "result" not in self._open
+        return "no" if is_sure else "unknown"
+
+    def _verdict(self, wait_status: int | None) -> str:
+        if self._stopped is not None:
+            return self._stopped
+        if self._answer is not None and self._answer[0] == wire.FAILURE:
+            return "failure"
+        if self._answer is not None and (wait_status == 0 or self._is_ended_by_us):
+            return "ok"
+        if self._state == "new":
+            return "never_started"
+        if wait_status is None or os.WIFSIGNALED(wait_status):
+            return "killed"
+        return "exited" if os.WEXITSTATUS(wait_status) else "no_result"

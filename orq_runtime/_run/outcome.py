@@ -1,0 +1,168 @@
+"""From what the machine concluded to the one `Outcome`: verdict, failure, usage, hint."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from orq_runtime._run.codec import decode_result
+from orq_runtime._run.machine import Conclusion, Machine
+from orq_runtime._run.report import decode_failure
+from orq_runtime.model.environment import Component
+from orq_runtime.model.failure import Failure
+from orq_runtime.model.limits import Limits
+from orq_runtime.model.outcome import Outcome, Start, Usage
+from orq_runtime.model.plan import RunPlan
+from orq_sandbox import wire
+
+__all__ = ["Circumstances", "conclude", "never_began"]
+
+_ENFORCED: Final = {
+    "wall_seconds": "host clock",
+    "stdout_bytes": "host",
+    "stderr_bytes": "host",
+    "result_bytes": "host",
+}
+
+_HINTS: Final[Mapping[str, str]] = {
+    "not_encodable": "return JSON's own types, or one of those in docs/types.md",
+    "no_result": "the step ended its process before it returned; look for `os._exit` or `sys.exit`",
+    "output_exceeded": "return less, write a file, or raise `result_bytes`",
+    "timeout": "raise `wall_seconds` (`--timeout`), or make the step faster",
+    "never_started": "nothing of the step ran: trying again is safe",
+    "protocol_violation": "the step wrote on a descriptor that is not its own",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What is known of a run beside what the machine saw."""
+
+    plan: RunPlan
+    limits: Limits
+    start: Start
+    isolation: str
+    wall_seconds: float
+    timings: Mapping[str, float]
+
+
+def conclude(machine: Machine, seen: Circumstances) -> Outcome:
+    """The outcome of a finished run."""
+    end = machine.conclusion()
+    outcome = Outcome(
+        verdict=end.verdict,
+        began=end.began,
+        start=seen.start,
+        isolation=seen.isolation,
+        enforced_by=_ENFORCED,
+        usage=Usage(
+            wall_seconds=seen.wall_seconds,
+            cpu_seconds=end.cpu_seconds,
+            peak_memory_bytes=end.peak_memory_bytes,
+        ),
+        timings=seen.timings,
+        stdout=machine.stdout.text(),
+        stderr=machine.stderr.text(),
+        stdout_dropped=machine.stdout.dropped,
+        stderr_dropped=machine.stderr.dropped,
+        environment=seen.plan.environment.key,
+    )
+    try:
+        outcome = _with_answer(outcome, end, seen)
+    except wire.WireError as error:
+        outcome = replace(
+            outcome, verdict="protocol_violation", failure=Failure(message=f"the answer is {error}")
+        )
+    return outcome if outcome.hint else replace(outcome, hint=_HINTS.get(outcome.verdict))
+
+
+def never_began(reason: str, seen: Circumstances) -> Outcome:
+    """The outcome of a run that no child could be had for."""
+    return Outcome(
+        verdict="never_started",
+        failure=Failure(message=reason),
+        hint=_HINTS["never_started"],
+        began="no",
+        start=seen.start,
+        isolation=seen.isolation,
+        enforced_by=_ENFORCED,
+        usage=Usage(wall_seconds=seen.wall_seconds),
+        timings=seen.timings,
+        environment=seen.plan.environment.key,
+    )
+
+
+def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outcome:
+    if end.verdict == "ok" and end.answer is not None:
+        value, laps = decode_result(end.answer)
+        return replace(outcome, value=value, timings={**outcome.timings, **laps})
+    if end.verdict == "failure" and end.answer is not None:
+        verdict, failure, laps = decode_failure(end.answer)
+        failure, hint = _explained(verdict, failure, seen.plan)
+        timings = {**outcome.timings, **laps}
+        return replace(outcome, verdict=verdict, failure=failure, hint=hint, timings=timings)
+    return _with_status(outcome, end, seen.limits)
+
+
+def _with_status(outcome: Outcome, end: Conclusion, limits: Limits) -> Outcome:
+    status = end.wait_status
+    number: int | None = None
+    if outcome.verdict == "killed":
+        number = signal.SIGKILL if status is None else os.WTERMSIG(status)
+        who = "the run's init" if status is None else "the step"
+        message = f"{who} was killed by {_signal_name(number)}"
+        return replace(outcome, signal=int(number), failure=Failure(message=message))
+    code = os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None
+    messages = {
+        "exited": f"the step ended its process with status {code}",
+        "no_result": "the step's process ended with status 0 and without a result",
+        "timeout": f"the run took longer than {limits.wall_seconds:g} s and was killed",
+        "cancelled": "the run was cancelled",
+        "never_started": "the child ended before it could take the request",
+    }
+    message = messages.get(outcome.verdict, "")
+    if end.reason:
+        message = f"{message}: {end.reason}" if message else end.reason
+    kept = code if outcome.verdict in ("exited", "no_result") else None
+    return replace(outcome, exit_status=kept, failure=Failure(message=message))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return f"{signal.Signals(number).name} ({number})"
+    except ValueError:
+        return f"signal {number}"
+
+
+def _explained(verdict: str, failure: Failure, plan: RunPlan) -> tuple[Failure, str | None]:
+    if verdict != "import_failed":
+        return failure, _hint_for_problems(failure)
+    asking = _asking_component(failure, plan.components)
+    top = failure.module.partition(".")[0] or "?"
+    if asking is None:
+        hint = f"add the distribution that provides `{top}` to the step's requirements"
+        return failure, hint
+    message = f"{failure.message}: component `{asking.name}` imports it and does not declare it"
+    hint = f"add the distribution that provides `{top}` to `{asking.name}`'s requirements"
+    return replace(failure, message=message, component=asking.name), hint
+
+
+def _asking_component(failure: Failure, components: tuple[Component, ...]) -> Component | None:
+    for frame in reversed(failure.frames):
+        owners = [c for c in components if Path(frame.file).is_relative_to(c.path)]
+        if owners:
+            return max(owners, key=lambda component: len(component.path.parts))
+    return components[0] if len(components) == 1 else None
+
+
+def _hint_for_problems(failure: Failure) -> str | None:
+    for problem in failure.problems:
+        if problem.got == "str" and problem.value == "'None'":
+            return f'`{problem.path}` is the text "None"; give null'
+        if problem.got == "str" and problem.expected in ("int", "float"):
+            return f"`{problem.path}` is a text; give a number (`{problem.path}:=...` on the CLI)"
+    return None

@@ -1,0 +1,106 @@
+"""Zygotes by what they were launched from, and the children parked under them.
+
+Rules of this file:
+
+1. A child serves one run. What comes back to the pool is an order for a new one, never a child.
+2. One lock per zygote, held for a message or two; starting a zygote holds only its own entry's.
+3. A zygote that is gone is replaced at the next claim.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Literal
+
+from orq_runtime._run.launch import Launch
+from orq_runtime._run.slot import Slot
+from orq_runtime._run.zygote import Zygote
+from orq_runtime.errors import NeverStarted
+
+__all__ = ["Pool"]
+
+
+class _Entry:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.zygote: Zygote | None = None
+
+
+class Pool:
+    """Claims for many threads. `spares` children are kept parked under each zygote."""
+
+    def __init__(self, *, spares: int = 1) -> None:
+        self._spares = spares
+        self._lock = threading.Lock()
+        self._entries: dict[Launch, _Entry] = {}
+        self._is_closed = False
+
+    def claim(self, what: Launch) -> tuple[Slot, Literal["warm", "hot"]]:
+        """A child that waits for its request; `hot` when it was parked. Blocks for a warm one.
+
+        Raises `NeverStarted` when no child can be had, also after a new zygote.
+        """
+        entry = self._entry(what)
+        with entry.lock:
+            for attempt in (1, 2):
+                zygote, is_new = self._zygote(entry, what)
+                try:
+                    return self._take(zygote, is_new=is_new)
+                except NeverStarted:
+                    self._drop(entry)
+                    if attempt == 2:
+                        raise
+        raise AssertionError("the loop returns or raises")
+
+    def _take(self, zygote: Zygote, *, is_new: bool) -> tuple[Slot, Literal["warm", "hot"]]:
+        while zygote.parked:
+            slot = zygote.take()
+            if slot.is_alive:
+                return slot, "hot"
+            slot.close()  # killed while it waited
+        zygote.order()
+        slot = zygote.take()
+        return slot, "warm" if is_new else "hot"
+
+    def refill(self, what: Launch) -> None:
+        """Order what is missing of the spares. Called after a run, off its path; does not wait."""
+        with self._lock:
+            entry = None if self._is_closed else self._entries.get(what)
+        if entry is None or not entry.lock.acquire(blocking=False):
+            return  # whoever holds the lock is claiming, and refills after its own run
+        try:
+            zygote = entry.zygote
+            with contextlib.suppress(NeverStarted):  # the next claim finds out and says why
+                while zygote is not None and zygote.parked < self._spares:
+                    zygote.order()
+        finally:
+            entry.lock.release()
+
+    def close(self) -> None:
+        """End every zygote with all that runs under it."""
+        with self._lock:
+            self._is_closed = True
+            entries = list(self._entries.values())
+            self._entries.clear()
+        for entry in entries:
+            with entry.lock:
+                self._drop(entry)
+
+    def _entry(self, what: Launch) -> _Entry:
+        with self._lock:
+            if self._is_closed:
+                raise NeverStarted("the runtime is closed")
+            return self._entries.setdefault(what, _Entry())
+
+    def _zygote(self, entry: _Entry, what: Launch) -> tuple[Zygote, bool]:
+        if entry.zygote is not None and entry.zygote.is_alive:
+            return entry.zygote, False
+        self._drop(entry)
+        entry.zygote = Zygote(what)
+        return entry.zygote, True
+
+    def _drop(self, entry: _Entry) -> None:
+        if entry.zygote is not None:
+            entry.zygote.close()
+            entry.zygote = None

@@ -1,0 +1,59 @@
+"""A child that waits for its one request: its channel, its pidfd, and how to end it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+
+from orq_runtime._run.channel import Channel
+from orq_sandbox import wire
+
+__all__ = ["Slot"]
+
+_REAP_SECONDS = 10
+
+
+class Slot:
+    """One run's place. Owns the channel, the pidfd and, without a zygote, the process."""
+
+    def __init__(
+        self, channel: Channel, pidfd: int, process: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        self.channel = channel
+        self._pidfd = pidfd
+        self._process = process
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether init has not ended yet."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return not poll.poll(0)
+
+    def ask_to_stop(self, grace_ms: int) -> None:
+        """Have init end the run: SIGTERM, and SIGKILL after the grace."""
+        message = wire.frame(wire.STOP, wire.STOP_BODY.pack(grace_ms))
+        with contextlib.suppress(OSError):  # init has ended: so has the run
+            os.write(self.channel.host("status"), message)
+
+    def kill(self) -> None:
+        """SIGKILL init; the run dies with it."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go of everything. What still runs is ended: init hears its status socket close."""
+        self.channel.close()
+        if self._pidfd < 0:
+            return
+        if self._process is not None:
+            try:
+                self._process.wait(_REAP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                self._process.wait()
+        os.close(self._pidfd)
+        self._pidfd = -1

@@ -1,0 +1,146 @@
+"""The host's hold on one zygote: it orders children and takes them as slots."""
+
+from __future__ import annotations
+
+import array
+import collections
+import os
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+
+from orq_runtime._run.channel import Channel
+from orq_runtime._run.launch import Launch, last_words, launch
+from orq_runtime._run.slot import Slot
+from orq_runtime.errors import NeverStarted
+from orq_sandbox import wire
+
+__all__ = ["Zygote"]
+
+_READY_SECONDS: Final = 120.0
+_SPAWN_SECONDS: Final = 30.0
+_END_SECONDS: Final = 10.0
+_LONGEST_READY: Final = 1 << 20
+
+
+class Zygote:
+    """A live zygote. Not safe for several threads at once: the pool sees to that.
+
+    Owns the process, the control socket and the channels of children not yet taken.
+    """
+
+    def __init__(self, what: Launch) -> None:
+        """Start it and wait until it is preloaded. Blocks. Raises `NeverStarted`."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control = ours
+        self._ordered: collections.deque[Channel] = collections.deque()
+        try:
+            with theirs:
+                self._process = launch(what, "zygote", [theirs.fileno()], what.preload)
+        except BaseException:
+            ours.close()
+            raise
+        try:
+            kind, body, _ = self._hear(_READY_SECONDS)
+            if kind != wire.READY:
+                raise NeverStarted("the zygote's first word was not READY")
+            self.failed_preloads = _failed(body)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    @property
+    def parked(self) -> int:
+        """How many children were ordered and not taken."""
+        return len(self._ordered)
+
+    def order(self) -> None:
+        """Have a child forked, without waiting. Raises `NeverStarted` when the zygote is gone."""
+        channel = Channel()
+        rights = array.array("i", channel.guest_ends())
+        try:
+            self._control.sendmsg(
+                [wire.frame(wire.SPAWN)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+            )
+        except OSError as error:
+            channel.close()
+            raise NeverStarted(f"the zygote is gone: {error.strerror}") from error
+        channel.forget_guest()
+        self._ordered.append(channel)
+
+    def take(self) -> Slot:
+        """The oldest ordered child, which must be there. Waits until it is forked.
+
+        Raises `NeverStarted` when the zygote dies first.
+        """
+        channel = self._ordered.popleft()
+        try:
+            kind, _, pidfd = self._hear(_SPAWN_SECONDS)
+            if kind != wire.SPAWNED or pidfd is None:
+                raise NeverStarted("the zygote did not hand over the child it was asked for")
+        except BaseException:
+            channel.close()
+            raise
+        return Slot(channel, pidfd)
+
+    def _hear(self, seconds: float) -> tuple[int, bytes, int | None]:
+        """The next message: kind, body, and the descriptor that came with it."""
+        deadline = time.monotonic() + seconds
+        if not select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise NeverStarted(f"the zygote did not answer within {seconds:g} s")
+        try:
+            message, descriptors, _, _ = socket.recv_fds(
+                self._control, _LONGEST_READY, 1, socket.MSG_CMSG_CLOEXEC
+            )
+        except OSError as error:
+            raise NeverStarted(f"the zygote is gone: {error.strerror}") from error
+        for extra in descriptors[1:]:
+            os.close(extra)
+        if not message:
+            raise NeverStarted(self._why_it_died())
+        try:
+            decoder = wire.Decoder({wire.READY: _LONGEST_READY, wire.SPAWNED: 0})
+            frames = list(decoder.feed(message))
+        except wire.WireError as error:
+            raise NeverStarted(f"the zygote spoke nonsense: {error}") from error
+        if len(frames) != 1:
+            raise NeverStarted("the zygote's message is not one frame")
+        return *frames[0], descriptors[0] if descriptors else None
+
+    def _why_it_died(self) -> str:
+        try:
+            code = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            return "the zygote closed its socket"
+        return f"the zygote ended with status {code} {last_words(self._process)}".strip()
+
+    def close(self) -> None:
+        """End the zygote and everything under it; reap it."""
+        while self._ordered:
+            self._ordered.popleft().close()
+        self._control.close()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+
+def _failed(body: bytes) -> Mapping[str, str]:
+    try:
+        failed = orjson.loads(body)["failed"]
+        return {str(name): str(reason) for name, reason in failed.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NeverStarted("the zygote's READY is not what it must be") from error

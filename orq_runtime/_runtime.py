@@ -1,0 +1,227 @@
+"""The blocking facade: supply environments, run steps, from any thread."""
+
+from __future__ import annotations
+
+import collections
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+from orq_runtime import settings
+from orq_runtime._run import drive_sync
+from orq_runtime._run.drive_sync import Canceller
+from orq_runtime._session import Run, Session
+from orq_runtime.errors import NeverStarted
+from orq_runtime.events import Sink, ignore
+from orq_runtime.model.environment import Environment
+from orq_runtime.model.limits import Limits
+from orq_runtime.model.outcome import Outcome
+from orq_runtime.model.plan import StartMode
+from orq_runtime.model.step import Step
+
+__all__ = ["RunFuture", "Runtime"]
+
+
+class RunFuture(Future[Outcome]):
+    """The future of one run. `cancel` works until the run is over: it kills the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.canceller = Canceller()
+        self._is_under_way = False
+
+    def running(self) -> bool:
+        """Whether the run is under way."""
+        return self._is_under_way and not self.done()
+
+    def cancel(self) -> bool:
+        """Kill the run, or keep it from starting; False when it is over already."""
+        self.canceller.cancel()
+        return super().cancel()
+
+    def work(self, run: Callable[[Canceller], Outcome]) -> None:
+        """Do the run and settle the future. For the runtime's own threads."""
+        error: BaseException | None = None
+        outcome: Outcome | None = None
+        if not self.canceller.is_rung:
+            self._is_under_way = True
+            try:
+                outcome = run(self.canceller)
+            except BaseException as raised:  # noqa: BLE001 - it is the caller's, through the future
+                error = raised
+        # only now, for a future that says it runs can no more be cancelled
+        if self.set_running_or_notify_cancel():
+            if error is not None:
+                self.set_exception(error)
+            elif outcome is not None:
+                self.set_result(outcome)
+        self.canceller.close()
+
+
+class Runtime:
+    """Supplies environments and runs steps in them. Safe to use from many threads.
+
+    `cache_dir`, `python`, `offline`, `index`, `default_index`, `find_links` and `exclude_newer` are
+    the settings of `orq_runtime.settings`, given here or taken from the user's own. `isolation`
+    names the tier, `limits` are the defaults of each run, `spares` children are kept parked for
+    each environment, `start` is `zygote` or `exec`, `concurrency` bounds the runs of `submit` and
+    `map`, and `on_event` is told of progress.
+
+    Close it, or use it in a `with`: closing ends every run and every process.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache_dir: str | os.PathLike[str] | None = None,
+        python: str | None = None,
+        offline: bool | None = None,
+        index: Iterable[str] | None = None,
+        default_index: str | None = None,
+        find_links: Iterable[str] | None = None,
+        exclude_newer: str | None = None,
+        isolation: str = "process",
+        limits: Limits | None = None,
+        spares: int = 1,
+        start: StartMode = "zygote",
+        concurrency: int | None = None,
+        on_event: Sink = ignore,
+    ) -> None:
+        self._session = Session(
+            settings=settings.load(
+                cache_dir=cache_dir if cache_dir is None else os.fspath(cache_dir),
+                python=python,
+                offline=offline,
+                index=None if index is None else list(index),
+                default_index=default_index,
+                find_links=None if find_links is None else list(find_links),
+                exclude_newer=exclude_newer,
+            ),
+            isolation=isolation,
+            limits=limits or Limits(),
+            spares=spares,
+            start=start,
+            sink=on_event,
+        )
+        self._concurrency = concurrency or max(4, 2 * (os.cpu_count() or 1))
+        self._threads: ThreadPoolExecutor | None = None
+        self._futures: set[RunFuture] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def supply(self, *targets: Step | str | os.PathLike[str]) -> Environment:
+        """Make or find the joint environment of steps and component folders.
+
+        Raises `SupplyError` when it cannot be made and `RequestError` when nothing was named.
+        """
+        return self._session.supply(
+            target if isinstance(target, Step) else Path(target) for target in targets
+        )
+
+    def run(
+        self,
+        step: Step,
+        inputs: Mapping[str, object] | None = None,
+        *,
+        limits: Limits | None = None,
+        check: bool = True,
+    ) -> Outcome:
+        """Call the step's function once, by keyword, and wait for its outcome.
+
+        Raises the exception of the outcome's verdict unless it is `ok`; with `check=False` the
+        outcome of every run is returned. What keeps a run from being tried raises in any case:
+        `SupplyError`, and `RequestError` for inputs that are no JSON or a missing file.
+        """
+        outcome = self._run_once(step, inputs, limits, None)
+        return _checked(outcome) if check else outcome
+
+    def submit(
+        self,
+        step: Step,
+        inputs: Mapping[str, object] | None = None,
+        *,
+        limits: Limits | None = None,
+        check: bool = True,
+    ) -> RunFuture:
+        """Start `run` in the background; its future's `cancel` kills the run."""
+        future = RunFuture()
+
+        def run(canceller: Canceller) -> Outcome:
+            outcome = self._run_once(step, inputs, limits, canceller)
+            return _checked(outcome) if check else outcome
+
+        self._futures.add(future)
+        future.add_done_callback(lambda _: self._futures.discard(future))
+        self._executor().submit(future.work, run)
+        return future
+
+    def map(
+        self,
+        step: Step,
+        inputs: Iterable[Mapping[str, object]],
+        *,
+        limits: Limits | None = None,
+        check: bool = True,
+    ) -> Iterator[Outcome]:
+        """Run the step for each of the inputs, several at once; outcomes come in their order.
+
+        Raises at the failing item, as `run` does; runs that are under way are then killed.
+        """
+        ahead: collections.deque[RunFuture] = collections.deque()
+        try:
+            for one in inputs:
+                ahead.append(self.submit(step, one, limits=limits, check=check))
+                if len(ahead) >= 2 * self._concurrency:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+    def close(self) -> None:
+        """End every run and every process. The runtime cannot be used afterwards."""
+        for future in list(self._futures):
+            future.cancel()
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
+        self._session.close()
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._concurrency, thread_name_prefix="orq-run")
+        return self._threads
+
+    def _run_once(
+        self,
+        step: Step,
+        inputs: Mapping[str, object] | None,
+        limits: Limits | None,
+        canceller: Canceller | None,
+    ) -> Outcome:
+        run = self._session.prepare(step, inputs, limits)
+        try:
+            return self._driven(run, canceller)
+        finally:
+            self._session.discard(run)
+
+    def _driven(self, run: Run, canceller: Canceller | None) -> Outcome:
+        try:
+            slot, machine = self._session.claim(run)
+        except NeverStarted as error:
+            return self._session.refuse(run, error)
+        drive_sync.run(machine, slot, run.request, canceller)
+        return self._session.finish(run)
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    error = outcome.error()
+    if error is not None:
+        raise error
+    return outcome

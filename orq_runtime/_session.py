@@ -1,0 +1,230 @@
+"""What a runtime holds while it is open, and the parts of a run that both facades share.
+
+A run has four parts: `prepare` (supply, plan, encode), `claim` (a child and a machine), the drive
+to its end, which is each facade's own, and `finish`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from orq_runtime import _fs
+from orq_runtime._run import capabilities, codec
+from orq_runtime._run.bundle import stage
+from orq_runtime._run.launch import GUEST_VARIABLES, Launch, launch_exec
+from orq_runtime._run.machine import Machine
+from orq_runtime._run.outcome import Circumstances, conclude, never_began
+from orq_runtime._run.pool import Pool
+from orq_runtime._run.slot import Slot
+from orq_runtime._supply import Supplier
+from orq_runtime.errors import NeverStarted, NotFound, RequestError
+from orq_runtime.events import Sink
+from orq_runtime.languages import language
+from orq_runtime.model.environment import Component, Environment, SupplyRequest
+from orq_runtime.model.limits import Limits
+from orq_runtime.model.outcome import Outcome, Start
+from orq_runtime.model.plan import RunPlan, StartMode
+from orq_runtime.model.step import Step
+from orq_runtime.settings import Settings
+
+__all__ = ["Run", "Session"]
+
+_STARTS: Final = ("zygote", "exec")
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One run under way. `slot` is claimed by the driver's thread and closed by `finish`."""
+
+    plan: RunPlan
+    launch: Launch
+    limits: Limits
+    request: bytes
+    folder: Path
+    is_cold: bool
+    started_ns: int
+    start: Start = "warm"
+    slot: Slot | None = None
+    machine: Machine | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+class Session:
+    """Settings, supplier, pool and the folder of the runs' folders. Safe for many threads."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        isolation: str,
+        limits: Limits,
+        spares: int,
+        start: StartMode,
+        sink: Sink,
+    ) -> None:
+        if start not in _STARTS:
+            raise RequestError(f"unknown start: `{start}`", hint="one of: `zygote`, `exec`")
+        self.isolation = capabilities.choose(isolation)
+        self.settings = settings
+        self.limits = limits
+        self.supplier = Supplier(settings=settings, sink=sink)
+        self._start_mode = start
+        self._pool = Pool(spares=spares)
+        self._stack = contextlib.ExitStack()
+        self._runs_folder: Path | None = None
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    # -- supply --------------------------------------------------------------------------------
+
+    def supply(self, targets: Iterable[Step | Path | str]) -> Environment:
+        """The joint environment of steps and component folders. Blocks."""
+        requests = [self._supply_request(target)[0] for target in targets]
+        if not requests:
+            raise RequestError("nothing to supply", hint="give a step or a component's folder")
+        pythons = {request.python for request in requests if request.python}
+        if len(pythons) > 1:
+            raise RequestError(f"one environment has one interpreter, not: `{sorted(pythons)}`")
+        joint = SupplyRequest(
+            components=tuple(dict.fromkeys(c for r in requests for c in r.components)),
+            scripts=tuple(dict.fromkeys(s for r in requests for s in r.scripts)),
+            requirements=tuple(dict.fromkeys(line for r in requests for line in r.requirements)),
+            python=pythons.pop() if pythons else None,
+        )
+        return self.supplier.supply(joint)
+
+    def _supply_request(
+        self, target: Step | Path | str
+    ) -> tuple[SupplyRequest, tuple[Component, ...]]:
+        if not isinstance(target, Step):
+            component = self.supplier.component(Path(target))
+            return SupplyRequest(components=(component,), python=self.settings.python), (component,)
+        components = self._components(target)
+        speaker = language(target.language)
+        return speaker.supply_request(target, components, self.settings.python), components
+
+    def _components(self, step: Step) -> tuple[Component, ...]:
+        if step.components:
+            return tuple(self.supplier.component(folder) for folder in step.components)
+        found = None if step.file is None else self.supplier.component_of(step.file)
+        return () if found is None else (found,)
+
+    # -- a run ---------------------------------------------------------------------------------
+
+    def prepare(
+        self, step: Step, inputs: Mapping[str, object] | None, limits: Limits | None
+    ) -> Run:
+        """All of a run that comes before its process. Blocks. Raises what supply raises."""
+        started_ns = time.monotonic_ns()
+        if self._is_closed:
+            raise RequestError("the runtime is closed", hint="make another `Runtime`")
+        code = _code(step)
+        request, components = self._supply_request(step)
+        environment = self.supplier.supply(request)
+        supplied_ns = time.monotonic_ns()
+        plan = language(step.language).plan(step, components, environment, code)
+        preload = plan.preload if self._start_mode == "zygote" else ()
+        bundle = stage(self.settings.cache_dir, environment.interpreter)
+        folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._folder()))
+        variables = {**GUEST_VARIABLES, "HOME": str(folder), "TMPDIR": str(folder)}
+        try:
+            message = codec.encode_request(
+                plan, inputs or {}, folder=str(folder), environ=variables
+            )
+        except BaseException:
+            folder.rmdir()
+            raise
+        return Run(
+            plan=plan,
+            launch=Launch(environment=environment, bundle=bundle, preload=preload),
+            limits=limits or self.limits,
+            request=message,
+            folder=folder,
+            is_cold=environment.origin == "built",
+            started_ns=started_ns,
+            timings={"supply": (supplied_ns - started_ns) / 1e9},
+        )
+
+    def claim(self, run: Run) -> tuple[Slot, Machine]:
+        """Give the run its child and its machine. Blocks. Raises `NeverStarted`."""
+        before = time.monotonic_ns()
+        if self._start_mode == "exec":
+            slot = launch_exec(run.launch)
+        else:
+            slot, run.start = self._pool.claim(run.launch)
+        run.slot = slot
+        if run.is_cold:
+            run.start = "cold"
+        now = time.monotonic_ns()
+        run.timings["claim"] = (now - before) / 1e9
+        deadline_ns = now + int(run.limits.wall_seconds * 1e9)
+        run.machine = Machine(run.limits, deadline_ns=deadline_ns)
+        return slot, run.machine
+
+    def finish(self, run: Run) -> Outcome:
+        """The outcome; the child, its folder and its descriptors are gone afterwards."""
+        self.discard(run)
+        if run.machine is None:
+            return never_began("no child could be had", self._circumstances(run))
+        return conclude(run.machine, self._circumstances(run))
+
+    def refuse(self, run: Run, error: NeverStarted) -> Outcome:
+        """The outcome of a run whose claim failed."""
+        self.discard(run)
+        return never_began(error.message, self._circumstances(run))
+
+    def discard(self, run: Run) -> None:
+        """End what is left of a run and give everything back. Twice is fine."""
+        if run.slot is not None:
+            run.slot.close()
+            run.slot = None
+            if self._start_mode == "zygote":
+                self._pool.refill(run.launch)
+        _fs.remove_tree(run.folder)
+
+    def _circumstances(self, run: Run) -> Circumstances:
+        wall = (time.monotonic_ns() - run.started_ns) / 1e9
+        return Circumstances(
+            plan=run.plan,
+            limits=run.limits,
+            start=run.start,
+            isolation=self.isolation,
+            wall_seconds=wall,
+            timings={**run.timings, "total": wall},
+        )
+
+    # -- its life ------------------------------------------------------------------------------
+
+    def _folder(self) -> Path:
+        with self._lock:
+            if self._runs_folder is None:
+                parent = self.settings.cache_dir / "runs"
+                _fs.sweep(parent)
+                self._runs_folder = self._stack.enter_context(_fs.scratch(parent))
+            return self._runs_folder
+
+    def close(self) -> None:
+        """End every zygote and every run, and remove the runs' folders."""
+        self._is_closed = True
+        self._pool.close()
+        self._stack.close()
+        self._runs_folder = None
+
+
+def _code(step: Step) -> str:
+    if step.source is not None:
+        return step.source
+    assert step.file is not None  # a step has one of the two
+    try:
+        return step.file.read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        raise NotFound(f"no such file: `{step.file}`") from None
+    except OSError as error:
+        raise NotFound(f"cannot read `{step.file}`: {error.strerror}") from error

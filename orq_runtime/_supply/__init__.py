@@ -1,0 +1,5 @@
+"""Supply: from dependency declarations to content-addressed, immutable environments."""
+
+from orq_runtime._supply.supplier import Supplier
+
+__all__ = ["Supplier"]

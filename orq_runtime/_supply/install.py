@@ -1,0 +1,316 @@
+"""From a lock to an environment: made in staging, compiled, described, and given its name.
+
+Rules of this file:
+
+1. uv installs by hash and never builds; it is not pointed at an environment that is finished.
+2. The manifest (`orq.json`) holds all that a later process needs, so that a hit reads one file.
+3. Bytecode is made here: what the direct requirements import, and all of the local packages. The
+   environment is read-only afterwards.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from orq_runtime import _fs
+from orq_runtime._digest import Digest
+from orq_runtime._supply.resolve import Lock, Pinned, identify
+from orq_runtime._supply.runner import BuildCommand, BuildRunner, clean_environment
+from orq_runtime._supply.store import Store, read_json, write_json
+from orq_runtime._supply.uv import Uv
+from orq_runtime.errors import StoreError
+from orq_runtime.events import Event, Sink
+from orq_runtime.model.environment import Interpreter
+from orq_runtime.settings import Settings
+
+__all__ = ["Installed", "Installer", "environment_digest", "read_installed"]
+
+_RECIPE = 1
+_COMPILE_SECONDS = 300.0
+_UNWORTHY = frozenset({"test", "tests", "testing", "docs", "doc", "examples", "setup", "conftest"})
+
+_COMPILE = """
+import compileall, importlib, json, os, sys
+report, modules, files = sys.argv[1], *map(json.loads, sys.argv[2:4])
+devnull = os.open(os.devnull, os.O_RDWR)
+os.dup2(devnull, 1)
+failed = {}
+for file in files:
+    compileall.compile_file(file, quiet=2)
+for name in modules:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        failed[name] = "%s: %s" % (type(error).__name__, error)
+with open(report, "w", encoding="utf-8", errors="backslashreplace") as file:
+    json.dump(failed, file)
+    file.flush()
+os._exit(0)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """What the manifest of an environment says."""
+
+    key: str
+    path: Path
+    modules: tuple[str, ...]
+    local_modules: tuple[str, ...]
+    packages: tuple[Pinned, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Distribution:
+    """One installed distribution: its top-level modules and its Python files."""
+
+    name: str
+    modules: tuple[str, ...]
+    files: tuple[Path, ...]
+
+
+def environment_digest(lock: Lock, interpreter: Interpreter) -> Digest:
+    """The digest whose key names an environment. Local wheels count by content."""
+    digest = Digest("environment", _RECIPE)
+    identify(digest, interpreter)
+    for item in lock.packages:
+        digest.text("name", item.name)
+        digest.text("version", item.version)
+        if item.content is not None:
+            digest.text("content", item.content)
+        else:
+            digest.texts("digests", sorted(item.digests))
+    return digest
+
+
+def site_packages(path: Path, interpreter: Interpreter) -> Path:
+    """Where an environment's packages lie."""
+    return path / "lib" / f"python{interpreter.minor}" / "site-packages"
+
+
+def read_installed(store: Store, key: str) -> Installed | None:
+    """The environment with a key, or None. Starts nothing."""
+    path = store.environments / key
+    document = read_json(path / "orq.json")
+    if document is None:
+        return None
+    packages, modules, local = (document[k] for k in ("packages", "modules", "local_modules"))
+    assert isinstance(packages, list)
+    assert isinstance(modules, list)
+    assert isinstance(local, list)
+    return Installed(
+        key=key,
+        path=path,
+        modules=tuple(modules),
+        local_modules=tuple(local),
+        packages=tuple(Pinned(**{**item, "digests": tuple(item["digests"])}) for item in packages),
+    )
+
+
+class Installer:
+    """Makes environments. One key is made once, whoever asks for it at the same time."""
+
+    def __init__(
+        self, *, settings: Settings, store: Store, uv: Uv, runner: BuildRunner, sink: Sink
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._uv = uv
+        self._runner = runner
+        self._sink = sink
+
+    def install(self, lock: Lock, interpreter: Interpreter) -> tuple[Installed, bool]:
+        """The environment of a lock, and whether this call made it. Blocks."""
+        digest = environment_digest(lock, interpreter)
+        key = digest.key()
+        waiting = Event(phase="wait", state="started", subject=key, message="another is making it")
+        with self._store.exclusively("environment", key, on_wait=lambda: self._sink(waiting)):
+            if installed := read_installed(self._store, key):
+                return installed, False
+            with self._store.scratch() as scratch:
+                staged = scratch / "environment"
+                self._fill(staged, lock, interpreter, key)
+                self._describe(staged, digest, lock, interpreter, scratch)
+                self._sink(Event(phase="publish", state="started", subject=key))
+                _fs.publish(staged, self._store.environments / key)
+                self._sink(Event(phase="publish", state="done", subject=key))
+            installed = read_installed(self._store, key)  # still locked: no cleaning takes it now
+        if installed is None:
+            raise StoreError(
+                f"the environment vanished while it was made: `{key}`", hint="try again"
+            )
+        return installed, True
+
+    def _fill(self, staged: Path, lock: Lock, interpreter: Interpreter, key: str) -> None:
+        total = len(lock.packages)
+        self._sink(Event(phase="install", state="started", subject=key, total=total))
+        self._uv.run(
+            "install",
+            [
+                "venv",
+                str(staged),
+                "--python",
+                str(interpreter.path),
+                "--relocatable",
+                "--no-project",
+                "--no-config",
+                "--prompt",
+                "orq",
+            ],
+        )
+        if lock.packages:
+            listed = staged.with_name("lock.txt")
+            listed.write_text("".join(self._line(item) for item in lock.packages), "utf-8")
+            self._uv.run(
+                "install",
+                [
+                    "pip",
+                    "install",
+                    "--python",
+                    str(staged / "bin" / "python"),
+                    "--no-deps",
+                    "--require-hashes",
+                    "--no-build",
+                    "--no-config",
+                    "-r",
+                    str(listed),
+                ],
+                indexes=True,
+            )
+        (staged / ".lock").unlink(missing_ok=True)
+        self._sink(Event(phase="install", state="done", subject=key, done=total, total=total))
+
+    def _line(self, item: Pinned) -> str:
+        hashes = " ".join(f"--hash={digest}" for digest in item.digests)
+        if item.content is None:
+            return f"{item.name}=={item.version} {hashes}\n"
+        document = read_json(self._store.wheels / item.content / "wheel.json")
+        if document is None:
+            raise StoreError(f"a wheel is missing in the cache: `{item.name}`", hint="try again")
+        path = self._store.wheels / item.content / str(document["file"])
+        # the digest of the file that is there: a rebuilt wheel has the content and not the bytes
+        return f"{item.name} @ {path.as_uri()} --hash={document['digest']}\n"
+
+    def _describe(
+        self, staged: Path, digest: Digest, lock: Lock, interpreter: Interpreter, scratch: Path
+    ) -> None:
+        site = site_packages(staged, interpreter)
+        distributions = _distributions(site)
+        local = {item.name for item in lock.packages if item.content is not None}
+        mine = [item for item in distributions if item.name in local]
+        others = [item for item in distributions if item.name not in local]
+        direct = [item for item in others if item.name in lock.direct]
+        self._compile(
+            staged,
+            scratch,
+            modules=[name for name in _modules(direct) if name.lower() not in _UNWORTHY],
+            files=[path for item in mine for path in item.files],
+        )
+        write_json(
+            staged / "orq.json",
+            {
+                "modules": _modules(others),
+                "local_modules": _modules(mine),
+                "packages": [
+                    {
+                        "name": item.name,
+                        "version": item.version,
+                        "digests": list(item.digests),
+                        "content": item.content,
+                    }
+                    for item in lock.packages
+                ],
+                "interpreter": {
+                    "path": str(interpreter.path),
+                    "version": ".".join(map(str, interpreter.version)),
+                },
+                "preimage": digest.preimage(),
+            },
+        )
+
+    def _compile(
+        self, staged: Path, scratch: Path, *, modules: Sequence[str], files: Sequence[Path]
+    ) -> None:
+        if not modules and not files:
+            return
+        count = len(modules)
+        self._sink(Event(phase="compile", state="started", subject=" ".join(modules), total=count))
+        report = scratch / "compiled.json"
+        log = scratch / "compile.log"
+        command = BuildCommand(
+            argv=(
+                str(staged / "bin" / "python"),
+                "-I",
+                "-c",
+                _COMPILE,
+                str(report),
+                json.dumps(list(modules)),
+                json.dumps([str(path) for path in files]),
+            ),
+            cwd=self._store.empty,
+            environment=clean_environment(self._settings, scratch),
+            writable=scratch,
+            deadline_seconds=_COMPILE_SECONDS,
+            log=log,
+        )
+        ended = self._runner.run(command)
+        failed = read_json(report)
+        if failed is None:
+            why = "took too long" if ended.timed_out else f"ended with status {ended.status}"
+            failed = {" ".join(modules): why}
+        for name, reason in failed.items():
+            message = f"not compiled ahead: `{name}` ({reason})"
+            self._sink(Event(phase="compile", state="moved", subject=name, message=message))
+        self._sink(Event(phase="compile", state="done", done=count, total=count))
+
+
+def _modules(distributions: Sequence[_Distribution]) -> list[str]:
+    return sorted({name for item in distributions for name in item.modules})
+
+
+def _distributions(site: Path) -> list[_Distribution]:
+    found: list[_Distribution] = []
+    for folder in sorted(site.glob("*.dist-info")):
+        record = folder / "RECORD"
+        if not record.is_file():
+            continue
+        with open(record, encoding="utf-8", newline="") as file:
+            names = [row[0] for row in csv.reader(file) if row]
+        stem = folder.name.removesuffix(".dist-info").rpartition("-")[0]
+        found.append(
+            _Distribution(
+                name=canonicalize_name(stem),
+                modules=_top_level(names),
+                files=tuple(
+                    site / name for name in names if name.endswith(".py") and ".." not in name
+                ),
+            )
+        )
+    return found
+
+
+def _top_level(names: Sequence[str]) -> tuple[str, ...]:
+    """The importable top-level names among the paths of a RECORD."""
+    found: set[str] = set()
+    for name in names:
+        first, slash, rest = name.partition("/")
+        if slash:
+            if rest.endswith((".py", ".so", ".pyi")) and not first.endswith(
+                (".dist-info", ".data")
+            ):
+                found.add(first)
+        elif first.endswith((".py", ".so")):
+            found.add(first.partition(".")[0])
+    return tuple(sorted(n for n in found if n.isidentifier() and n != "__pycache__"))
+
+
+def manifest_of(document: Mapping[str, object]) -> str:
+    """The interpreter's version that a manifest names."""
+    interpreter = document.get("interpreter")
+    return str(interpreter["version"]) if isinstance(interpreter, dict) else ""

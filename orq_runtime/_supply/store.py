@@ -1,0 +1,182 @@
+"""The store on disk: what lies where, how it appears, how it is leased and removed.
+
+    CACHE/
+      v1/                          the layout's version
+        environments/KEY/          a virtual environment and its `orq.json`; complete and read-only
+        support/KEY/               the guest's private packages, one folder per interpreter
+        wheels/CONTENT/            one wheel built or vendored, and its `wheel.json`
+        builds/KEY.json            source tree or vendored file -> CONTENT
+        locks/KEY.json             spec -> lock
+        interpreters/KEY.json      an interpreter's description of itself
+        used/KEY                   its mtime is the environment's last use
+        guards/NAME.lock           kernel locks; outside of all that a run may see
+        staging/                   what is being made; swept when its maker is dead
+        uv/                        uv's own cache, written by host-side uv only
+        empty/                     HOME and working folder of every program we start
+
+Laws: a name in environments/, support/ or wheels/ means a complete folder. An environment is built
+under the exclusive lock of its key; a lease is a shared one. Whoever makes something holds
+`guards/activity.lock` shared, so that `clean` does not take wheels and caches from under it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from orq_runtime import _fs
+from orq_runtime.errors import StoreError
+from orq_runtime.model.environment import Environment
+
+__all__ = ["Lease", "Store", "leased_names", "read_json", "write_json"]
+
+_LAYOUT = "v1"
+_LOCK_WAIT_SECONDS = 15 * 60.0
+_LEASE_WAIT_SECONDS = 60.0
+
+
+class Store:
+    """Paths and locks of one cache folder. Making the value does no I/O."""
+
+    def __init__(self, cache_dir: Path, *, wait_seconds: float = _LOCK_WAIT_SECONDS) -> None:
+        self.root = cache_dir / _LAYOUT
+        self.environments = self.root / "environments"
+        self.support = self.root / "support"
+        self.wheels = self.root / "wheels"
+        self.builds = self.root / "builds"
+        self.locks = self.root / "locks"
+        self.interpreters = self.root / "interpreters"
+        self.used = self.root / "used"
+        self.staging = self.root / "staging"
+        self.uv_cache = self.root / "uv"
+        self.empty = self.root / "empty"
+        self.wait_seconds = wait_seconds
+
+    def guard(self, kind: str, key: str) -> Path:
+        """The lock file of one thing."""
+        return self.root / "guards" / f"{kind}-{key}.lock"
+
+    @property
+    def activity(self) -> Path:
+        """Held shared by whoever makes something, exclusively by `clean`."""
+        return self.root / "guards" / "activity.lock"
+
+    @contextlib.contextmanager
+    def making(self) -> Iterator[None]:
+        """Held around everything that writes to the store. Sweeps what the dead left behind."""
+        with _writing(self.root), contextlib.ExitStack() as stack:
+            stack.enter_context(
+                _fs.lock(self.activity, shared=True, timeout_seconds=self.wait_seconds)
+            )
+            self.empty.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):
+                # a child of a dead maker may still be writing there: the next sweep gets it
+                _fs.sweep(self.staging)
+            yield
+
+    @contextlib.contextmanager
+    def exclusively(
+        self, kind: str, key: str, *, on_wait: Callable[[], None] | None = None
+    ) -> Iterator[None]:
+        """Hold the lock under which one thing is made. Raises `StoreBusy` after `wait_seconds`."""
+        with _fs.lock(self.guard(kind, key), timeout_seconds=self.wait_seconds, on_wait=on_wait):
+            yield
+
+    @contextlib.contextmanager
+    def leased(self, kind: str, path: Path) -> Iterator[None]:
+        """Keep a folder of the store from being removed. Raises `StoreError` if it is gone."""
+        guard = self.guard(kind, path.name)
+        with _fs.lock(guard, shared=True, timeout_seconds=_LEASE_WAIT_SECONDS):
+            if not path.is_dir():
+                raise StoreError(f"was removed from the cache: `{path}`", hint="supply it again")
+            yield
+
+    def scratch(self) -> contextlib.AbstractContextManager[Path]:
+        """A private folder on the store's file system, gone at the end unless published."""
+        return _fs.scratch(self.staging)
+
+    def touch(self, key: str) -> None:
+        """Note that an environment was used now; a store that cannot be written notes nothing."""
+        path = self.used / key
+        now = time.time_ns()  # the kernel's own stamps stand still for milliseconds
+        with contextlib.suppress(OSError):
+            self.used.mkdir(parents=True, exist_ok=True)
+            path.touch()
+            os.utime(path, ns=(now, now))
+
+    def last_use(self, key: str) -> float:
+        """Seconds since the epoch; 0 where it is not known."""
+        try:
+            return (self.used / key).stat().st_mtime
+        except OSError:
+            return 0.0
+
+
+def read_json(path: Path) -> dict[str, object] | None:
+    """A document of the store; None where there is none, or none that can be read."""
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def write_json(path: Path, document: Mapping[str, object]) -> None:
+    """Write a document of the store, whole or not at all."""
+    text = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
+    _fs.write_atomic(path, text.encode("utf-8", "surrogatepass"))
+
+
+@contextlib.contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    """Turn what the operating system says about the store into `StoreError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).startswith(str(root)):
+            raise
+        raise StoreError(
+            f"cannot write to the cache `{root}`: {error.strerror or error}",
+            hint="free some space, or choose another folder with --cache-dir",
+        ) from error
+
+
+class Lease:
+    """Keeps an environment from being removed while it is used. A context manager.
+
+    Holds shared kernel locks on the environment and its support layer until `close`; they end with
+    the process in any case. Raises `StoreError` when the environment is not there any more.
+    """
+
+    def __init__(self, store: Store, environment: Environment) -> None:
+        self._held = contextlib.ExitStack()
+        with contextlib.ExitStack() as stack:
+            for kind, path in leased_names(environment):
+                stack.enter_context(store.leased(kind, path))
+            self._held = stack.pop_all()
+
+    def close(self) -> None:
+        """End the lease. Calling it again does nothing."""
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def leased_names(environment: Environment) -> tuple[tuple[str, Path], tuple[str, Path]]:
+    """The folders that a lease holds, each with the kind of its guard."""
+    return ("environment", environment.path), ("support", environment.support)

@@ -1,0 +1,58 @@
+"""Progress on a terminal, drawn with rich. The one module that imports it."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from orq_runtime.cli.terminal import printable
+
+__all__ = ["Drawing", "drawing"]
+
+
+def drawing() -> Drawing | None:
+    """A drawing on stderr, or None on a terminal that cannot move its cursor."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        return None
+    return Drawing(console)
+
+
+class Drawing:
+    """A spinner for each thing that goes on, and lines above for what is over."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def begin(self, name: str, text: str) -> None:
+        """Draw something that goes on from now."""
+        if name in self._tasks:
+            self._progress.remove_task(self._tasks.pop(name))
+        self._tasks[name] = self._progress.add_task(printable(text), total=None)
+        self._progress.start()
+
+    def end(self, name: str) -> None:
+        """Draw it no more."""
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            self._progress.remove_task(task)
+        if not self._tasks:
+            self._progress.stop()
+
+    def line(self, text: str) -> None:
+        """Leave a line above what is drawn."""
+        self._progress.console.print(Text(printable(text), style="dim"))
+
+    def close(self) -> None:
+        """Take all that is drawn away, and give the cursor back."""
+        for name in list(self._tasks):
+            self.end(name)
+        self._progress.stop()

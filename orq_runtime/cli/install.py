@@ -1,0 +1,40 @@
+"""`orq-runtime install`: what a language itself needs, ahead of time."""
+
+from __future__ import annotations
+
+from orq_runtime._supply import Supplier
+from orq_runtime.cli import jsontext
+from orq_runtime.cli.arguments import Options
+from orq_runtime.cli.progress import Progress
+from orq_runtime.cli.store import settings_of
+from orq_runtime.cli.terminal import put
+from orq_runtime.languages import language
+
+__all__ = ["install"]
+
+_PREPARED = ("interpreter description", "support layer", "build kit")
+
+
+def install(options: Options) -> int:
+    """Prepare a language and say what was prepared; the exit code."""
+    language(options.language)
+    with Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress:
+        supplier = Supplier(settings=settings_of(options), sink=progress)
+        interpreter = supplier.prepare(options.python)
+    version = ".".join(map(str, interpreter.version))
+    if options.output_format == "json":
+        document = {
+            "language": options.language,
+            "interpreter": {
+                "path": str(interpreter.path),
+                "implementation": interpreter.implementation,
+                "version": version,
+            },
+            "prepared": list(_PREPARED),
+        }
+        put(jsontext.dump(document))
+    else:
+        parts = ", ".join(_PREPARED)
+        text = f"{options.language} is ready on Python {version} ({interpreter.path}): {parts}\n"
+        put(text.encode("utf-8", "surrogateescape"))
+    return 0

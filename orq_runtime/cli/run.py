@@ -1,0 +1,106 @@
+"""`orq-runtime run`: one step, its value on stdout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from orq_runtime._runtime import Runtime
+from orq_runtime.cli import jsontext
+from orq_runtime.cli.arguments import Options
+from orq_runtime.cli.explain import explain_error, explain_outcome, note, verdict_of_error
+from orq_runtime.cli.inputs import read_inputs
+from orq_runtime.cli.progress import Progress
+from orq_runtime.cli.targets import Target, named_components
+from orq_runtime.cli.terminal import put, say
+from orq_runtime.errors import OrqRuntimeError
+from orq_runtime.model.failure import Failure
+from orq_runtime.model.limits import Limits
+from orq_runtime.model.outcome import Outcome, Usage
+from orq_runtime.model.step import Step
+
+__all__ = ["run"]
+
+
+def run(options: Options) -> int:
+    """Run the step and print its value, or say why there is none; the exit code."""
+    started = time.monotonic()
+    try:
+        step, inputs = _asked(options)
+        limits = None if options.timeout is None else Limits(wall_seconds=options.timeout)
+        outcome = _outcome(options, step, inputs, limits)
+    except OrqRuntimeError as error:
+        if options.output_format == "json" and (verdict := verdict_of_error(error)):
+            put(jsontext.dump(_refused(error, verdict, started).to_json()))
+        return explain_error(error)
+    if options.output_format == "json":
+        put(jsontext.dump(outcome.to_json()))
+    else:
+        _show_streams(outcome)
+        if outcome.ok:
+            put(jsontext.dump(outcome.value))
+    explain_outcome(outcome)
+    return outcome.exit_code
+
+
+def _asked(options: Options) -> tuple[Step, Mapping[str, object]]:
+    given = read_inputs(options.given)
+    target = Target.parse(options.target)
+    if not target.is_document:
+        step = Step(
+            file=target.path,
+            function=target.name,
+            components=named_components(options.component).values(),
+            requirements=options.requirements,
+        )
+        return step, given
+    from orq_runtime.workflow import read_step  # start-up budget: YAML only where it is asked for
+
+    document = read_step(
+        target.path,
+        step=target.name or None,
+        components=named_components(options.component),
+        requirements=options.requirements,
+    )
+    if not options.quiet:
+        for text in document.notes:
+            note(text)
+    return document.step, document.inputs_with(given)
+
+
+def _outcome(
+    options: Options, step: Step, inputs: Mapping[str, object], limits: Limits | None
+) -> Outcome:
+    with (
+        Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress,
+        Runtime(
+            cache_dir=options.cache_dir,
+            python=options.python,
+            offline=options.offline,
+            index=options.index,
+            default_index=options.default_index,
+            find_links=options.find_links,
+            exclude_newer=options.exclude_newer,
+            start=options.start,
+            spares=0,
+            on_event=progress,
+        ) as runtime,
+    ):
+        return runtime.run(step, inputs, limits=limits, check=False)
+
+
+def _show_streams(outcome: Outcome) -> None:
+    for text in (outcome.stdout, outcome.stderr):
+        if text:
+            say(text)
+
+
+def _refused(error: OrqRuntimeError, verdict: str, started: float) -> Outcome:
+    """The outcome of a run that was not tried, for those who read documents."""
+    return Outcome(
+        verdict=verdict,
+        failure=Failure(message=error.message),
+        hint=error.hint,
+        began="no",
+        usage=Usage(wall_seconds=time.monotonic() - started),
+    )

@@ -1,0 +1,122 @@
+"""Environments as values: what was asked of supply, and what it gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+__all__ = [
+    "CleanReport",
+    "Component",
+    "Environment",
+    "Interpreter",
+    "LockedPackage",
+    "StoredEnvironment",
+    "SupplyRequest",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """A folder with code and, mostly, dependency declarations at its root.
+
+    `roots` are the folders under it from which its packages are importable, in order: `src/python`
+    and `src` where they exist, then the folder itself.
+    """
+
+    name: str
+    path: Path
+    roots: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """One CPython on this machine, as it described itself. `path` is the real binary."""
+
+    path: Path
+    version: tuple[int, int, int]
+    implementation: str
+    cache_tag: str
+    soabi: str
+    platform: str
+    libc: str
+    prefix: Path
+
+    @property
+    def minor(self) -> str:
+        """For example `3.11`."""
+        return f"{self.version[0]}.{self.version[1]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedPackage:
+    """One resolved distribution. `digests` are `sha256:...` of its files; `local` marks what was
+    built from a component or taken from its `vendor/`.
+    """
+
+    name: str
+    version: str
+    digests: tuple[str, ...] = ()
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupplyRequest:
+    """Dependencies to supply: what a language asks of `_supply`.
+
+    `scripts` are step files whose PEP 723 block counts. `requirements` are PEP 508 lines of the
+    caller. `python` is a version such as `3.9`, an absolute path, or None for the host's own.
+    """
+
+    components: tuple[Component, ...] = ()
+    scripts: tuple[Path, ...] = ()
+    requirements: tuple[str, ...] = ()
+    python: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A complete, immutable environment in the store.
+
+    `python` runs it by hand; `site_packages` is what the guest adds to its path; `support` is the
+    guest's private typeguard and orjson. `modules` are the top-level module names that its
+    registry packages provide, `local_modules` those of components and `vendor/`. `origin` says
+    whether this call made it (`built`) or found it (`hit`).
+    """
+
+    key: str
+    path: Path
+    python: Path
+    site_packages: Path
+    support: Path
+    interpreter: Interpreter
+    lock: tuple[LockedPackage, ...] = ()
+    modules: tuple[str, ...] = ()
+    local_modules: tuple[str, ...] = ()
+    origin: Literal["built", "hit"] = field(default="hit", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEnvironment:
+    """An environment as a list of the store shows it.
+
+    `last_use` is in seconds since the epoch, 0 where it is not known; `bytes` counts files that
+    share their content with others in full. `in_use` says whether a lease holds it now.
+    """
+
+    key: str
+    bytes: int
+    last_use: float
+    python: str
+    packages: tuple[str, ...]
+    in_use: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CleanReport:
+    """What a cleaning removed, and what it kept because it was in use."""
+
+    removed: int = 0
+    freed_bytes: int = 0
+    kept: tuple[str, ...] = ()

@@ -1,0 +1,106 @@
+"""The outcome of one run: its value or the reason there is none, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Self
+
+from orq_runtime.errors import OrqRuntimeError
+from orq_runtime.model.failure import Failure, Frame, Problem
+from orq_runtime.model.verdict import VERDICTS
+
+__all__ = ["Began", "Outcome", "Start", "Usage"]
+
+Began = Literal["no", "yes", "unknown"]
+Start = Literal["cold", "warm", "hot"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the run used. None where it could not be measured (its init was killed)."""
+
+    wall_seconds: float
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one run ended. `verdict` is a name of the verdict table; only `ok` has a value.
+
+    `began` says whether the function's body was entered: what never began is safe to try again.
+    `start` is `cold` (the environment was made), `warm` (a process was started) or `hot` (one was
+    parked). `isolation` is the tier in force; `enforced_by` names what enforces each limit.
+    `exit_status` or `signal` is how the process ended, where it ended by itself. `stdout` and
+    `stderr` are complete up to their limits; beyond, head and tail are kept and `*_dropped` counts
+    the bytes between. `timings` are seconds by phase.
+    """
+
+    verdict: str
+    value: object = None
+    failure: Failure | None = None
+    hint: str | None = None
+    began: Began = "unknown"
+    start: Start = "warm"
+    isolation: str = "process"
+    enforced_by: Mapping[str, str] = field(default_factory=dict)
+    exit_status: int | None = None
+    signal: int | None = None
+    usage: Usage
+    timings: Mapping[str, float] = field(default_factory=dict)
+    stdout: str = ""
+    stderr: str = ""
+    stdout_dropped: int = 0
+    stderr_dropped: int = 0
+    environment: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the function returned a value of its type."""
+        return self.verdict == "ok"
+
+    @property
+    def exit_code(self) -> int:
+        """The CLI's exit code for this outcome."""
+        row = VERDICTS[self.verdict]
+        return row.exit_code + (self.signal or 0) if self.verdict == "killed" else row.exit_code
+
+    @property
+    def fault(self) -> str | None:
+        """Who must act for the next run to go better; None when it went well."""
+        fault = VERDICTS[self.verdict].fault
+        return None if fault is None else fault.value
+
+    def error(self) -> OrqRuntimeError | None:
+        """The exception that `Runtime.run` raises for this outcome; None when it is `ok`."""
+        raises = VERDICTS[self.verdict].raises
+        if raises is None:
+            return None
+        message = self.failure.message if self.failure else VERDICTS[self.verdict].meaning
+        return raises(message, hint=self.hint, outcome=self)
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object by the schema `orq-runtime schema outcome` prints."""
+        document = asdict(self)
+        document["exit_code"] = self.exit_code
+        document["fault"] = self.fault
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, object]) -> Self:
+        """The outcome that `to_json` wrote."""
+        values = {k: v for k, v in document.items() if k not in ("exit_code", "fault")}
+        values["usage"] = Usage(**values["usage"])  # type: ignore[arg-type]  # as written by to_json
+        values["failure"] = _failure(values.get("failure"))
+        return cls(**values)  # type: ignore[arg-type]  # as written by to_json
+
+
+def _failure(document: object) -> Failure | None:
+    if not isinstance(document, Mapping):
+        return None
+    values = dict(document)
+    values["frames"] = tuple(Frame(**frame) for frame in values.get("frames", ()))
+    values["problems"] = tuple(Problem(**problem) for problem in values.get("problems", ()))
+    values["cause"] = _failure(values.get("cause"))
+    return Failure(**values)

@@ -1,0 +1,146 @@
+"""The published JSON schema of an outcome, built from the verdict table and the value's own fields.
+
+`docs/outcome.schema.json` is the text that `schema_text` gives.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final, get_args
+
+from orq_runtime.errors import Fault
+from orq_runtime.model.outcome import Began, Start
+from orq_runtime.model.verdict import VERDICTS, Verdict
+
+__all__ = ["outcome_schema", "schema_text"]
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_TEXT: Final[dict[str, object]] = {"type": "string"}
+_TEXT_OR_NULL: Final[dict[str, object]] = {"type": ["string", "null"]}
+_WHOLE: Final[dict[str, object]] = {"type": "integer", "minimum": 0}
+_SIGNALS: Final = 64
+
+
+def schema_text(document: str) -> str:
+    """The schema of a document by its name, as text that is written for people."""
+    schemas = {"outcome": outcome_schema}
+    return json.dumps(schemas[document](), indent=2, ensure_ascii=False) + "\n"
+
+
+def outcome_schema() -> dict[str, object]:
+    """The schema of `Outcome.to_json()`, which is also what `run --output-format json` prints."""
+    return {
+        "$schema": _DIALECT,
+        "title": "Outcome of one run of orq_runtime",
+        "description": "How one run ended. Only the verdict `ok` has a value.",
+        **_object(_properties()),
+        "allOf": [_consequence(row) for row in VERDICTS.values()],
+        "$defs": {
+            "failure": _failure(),
+            "frame": _object(
+                {
+                    "file": _TEXT,
+                    "line": _WHOLE,
+                    "function": _TEXT,
+                    "source": {**_TEXT, "description": "The line's text, where it can be read."},
+                }
+            ),
+            "problem": _problem(),
+        },
+    }
+
+
+def _properties() -> dict[str, dict[str, object]]:
+    faults = [fault.value for fault in Fault]
+    return {
+        "verdict": {"enum": list(VERDICTS), "description": "How the run ended."},
+        "value": {"description": "What the function returned; null unless the verdict is `ok`."},
+        "failure": {"anyOf": [{"$ref": "#/$defs/failure"}, {"type": "null"}]},
+        "hint": {**_TEXT_OR_NULL, "description": "What to do next."},
+        "began": {
+            "enum": list(get_args(Began)),
+            "description": "Whether the function's body was entered.",
+        },
+        "start": {"enum": list(get_args(Start)), "description": "What was there already."},
+        "isolation": {**_TEXT, "description": "The isolation that was in force."},
+        "enforced_by": {
+            "type": "object",
+            "additionalProperties": _TEXT,
+            "description": "What enforced each limit.",
+        },
+        "exit_status": {"type": ["integer", "null"]},
+        "signal": {"type": ["integer", "null"]},
+        "usage": _object(
+            {
+                "wall_seconds": {"type": "number", "minimum": 0},
+                "cpu_seconds": {"type": ["number", "null"], "minimum": 0},
+                "peak_memory_bytes": {"type": ["integer", "null"], "minimum": 0},
+            }
+        ),
+        "timings": {
+            "type": "object",
+            "additionalProperties": {"type": "number"},
+            "description": "Seconds by phase.",
+        },
+        "stdout": _TEXT,
+        "stderr": _TEXT,
+        "stdout_dropped": {**_WHOLE, "description": "Bytes left out between head and tail."},
+        "stderr_dropped": {**_WHOLE, "description": "Bytes left out between head and tail."},
+        "environment": {**_TEXT, "description": "The environment's key; empty without one."},
+        "exit_code": {**_WHOLE, "description": "The exit code of `orq-runtime run`."},
+        "fault": {"enum": [*faults, None], "description": "Who must act for the next run."},
+    }
+
+
+def _failure() -> dict[str, object]:
+    return _object(
+        {
+            "message": _TEXT,
+            "type": {**_TEXT, "description": "The exception's name, or empty."},
+            "frames": {"type": "array", "items": {"$ref": "#/$defs/frame"}},
+            "cause": {"anyOf": [{"$ref": "#/$defs/failure"}, {"type": "null"}]},
+            "problems": {"type": "array", "items": {"$ref": "#/$defs/problem"}},
+            "module": {**_TEXT, "description": "The module that an import did not find."},
+            "component": {**_TEXT, "description": "The component whose code asked for it."},
+        }
+    )
+
+
+def _problem() -> dict[str, object]:
+    return _object(
+        {
+            "parameter": _TEXT,
+            "path": {**_TEXT, "description": "Where: `xs[2]`, `orders[17].price`, `return`."},
+            "message": _TEXT,
+            "expected": {**_TEXT, "description": "The type wanted at that place."},
+            "annotation": {**_TEXT, "description": "The whole annotation as it was written."},
+            "got": {**_TEXT, "description": "The type that came."},
+            "value": {**_TEXT, "description": "The value that came, clipped."},
+        }
+    )
+
+
+def _object(properties: dict[str, dict[str, object]]) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _consequence(row: Verdict) -> dict[str, object]:
+    """What a verdict implies for the other fields."""
+    implied: dict[str, object] = {"exit_code": {"const": row.exit_code}}
+    implied["fault"] = {"const": None if row.fault is None else row.fault.value}
+    if row.raises is None:
+        implied["failure"] = {"type": "null"}
+    else:
+        implied["value"] = {"type": "null"}
+    if row.name == "killed":
+        implied["exit_code"] = {"minimum": row.exit_code + 1, "maximum": row.exit_code + _SIGNALS}
+        implied["signal"] = {"type": "integer"}
+    return {
+        "if": {"properties": {"verdict": {"const": row.name}}},
+        "then": {"properties": implied},
+    }

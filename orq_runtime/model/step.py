@@ -1,0 +1,94 @@
+"""What a caller asks to run: a step, and where its code and dependencies are declared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orq_runtime.errors import RequestError
+
+__all__ = ["Step"]
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    # not resolve(): a step reached through a symbolic link keeps the folder it was named by
+    return Path(os.path.abspath(path))  # noqa: PTH100 - see above
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One Python function to call, with the place of its code and of its dependencies.
+
+    Give either `file` (a path) or `source` (the code itself), and the name of the `function`. The
+    component of a file is the nearest folder upwards that holds a declaration file, unless
+    `components` names folders. `requirements` are PEP 508 lines in addition to what the components
+    declare; `python` asks for an interpreter (`"3.9"` or an absolute path).
+
+    Raises `RequestError` when it names neither or both of `file` and `source`.
+    """
+
+    function: str
+    file: Path | None = None
+    source: str | None = None
+    components: tuple[Path, ...] = ()
+    requirements: tuple[str, ...] = ()
+    python: str | None = None
+    language: str = "python3"
+    name: str = field(default="")
+
+    def __init__(
+        self,
+        file: str | os.PathLike[str] | None = None,
+        function: str = "",
+        *,
+        source: str | None = None,
+        components: Iterable[str | os.PathLike[str]] = (),
+        requirements: Iterable[str] = (),
+        python: str | os.PathLike[str] | None = None,
+        language: str = "python3",
+        name: str = "",
+    ) -> None:
+        if (file is None) == (source is None):
+            raise RequestError(
+                "a step has either a `file` or a `source`",
+                hint="give Step(file=..., function=...) or Step(source=..., function=...)",
+            )
+        if not function:
+            raise RequestError("a step names its `function`", hint="Step(..., function='main')")
+        if isinstance(requirements, str):
+            raise RequestError(
+                f"`requirements` is a list of lines, not one string: `{requirements}`",
+                hint=f"requirements=[{requirements!r}]",
+            )
+        put = object.__setattr__
+        put(self, "file", None if file is None else _absolute(file))
+        put(self, "function", function)
+        put(self, "source", source)
+        put(self, "components", tuple(_absolute(folder) for folder in components))
+        put(self, "requirements", tuple(requirements))
+        put(self, "python", None if python is None else os.fspath(python))
+        put(self, "language", language)
+        put(self, "name", name or function)
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object from which `from_json` makes an equal step, here or on another machine."""
+        return {
+            "file": None if self.file is None else str(self.file),
+            "source": self.source,
+            "function": self.function,
+            "components": [str(folder) for folder in self.components],
+            "requirements": list(self.requirements),
+            "python": self.python,
+            "language": self.language,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_json(cls, document: dict[str, object]) -> Step:
+        """The step that `to_json` wrote. Raises `RequestError` on unknown or missing keys."""
+        try:
+            return cls(**document)  # type: ignore[arg-type]  # the constructor checks what matters
+        except TypeError as error:
+            raise RequestError(f"not a step: {error}") from error

@@ -1,0 +1,201 @@
+"""The pair of processes of one run: an init of ours, and the step.
+
+::
+
+    init   waits for the step, kills what is left of the run, says how it ended (STATUS), exits.
+           Its death ends the run. It hears the host on the status socket: STOP asks it to end the
+           run politely and then not; end-of-file (the host is gone) ends it at once.
+    step   serves one request on its own socket and exits.
+
+Rules of this file:
+
+1. STATUS goes out after the last process of the run is dead: what the host then reads of stdout and
+   stderr is all there will ever be.
+2. The step holds five descriptors: 0, 1, 2, the request and the result; neither init's nor anybody
+   else's. It cannot speak for init.
+3. Between fork and the step's harness nothing imports and no thread is started.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import signal
+import socket
+import sys
+import time
+import typing
+
+from orq_sandbox import harness, kernel, wire
+
+__all__ = ["Channel", "run_pair"]
+
+_REQUEST = 3
+_RESULT = 4
+_KILL_PATIENCE_SECONDS = 5.0
+_POLL_SECONDS = 0.002
+
+
+class Channel(typing.NamedTuple):
+    """The guest's ends of a run's five descriptors, in the order they travel."""
+
+    request: int
+    result: int
+    stdout: int
+    stderr: int
+    status: int
+
+
+def run_pair(channel: Channel, json: typing.Any) -> None:
+    """Become the init of a run, fork its step, see the run to its end. Never returns."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the host may block what it likes for itself
+    if os.getsid(0) != os.getpid():  # without a zygote we lead a session already
+        os.setsid()
+    kernel.adopt_orphans()
+    me = os.getpid()
+    step = os.fork()
+    if step == 0:
+        _become_step(channel, me, json)
+    init = _Init(step, channel)
+    init.watch()
+    init.report()
+    os._exit(0)
+
+
+def _become_step(channel: Channel, init: int, json: typing.Any) -> None:
+    try:
+        kernel.die_with_parent(init)
+        os.setsid()
+        for number in range(1, signal.NSIG):
+            if number not in (signal.SIGKILL, signal.SIGSTOP) and number not in _RESERVED:
+                signal.signal(number, _STARTING_HANDLERS.get(number, signal.SIG_DFL))
+        _arrange(channel)
+        sys.stdout = sys.__stdout__ = _printer(1)
+        sys.stderr = sys.__stderr__ = _printer(2)
+        harness.serve(socket.socket(fileno=_REQUEST), _RESULT, json)
+    except BaseException as error:  # nothing may run on in a copy of the zygote
+        for descriptor in (channel.stderr, 2):  # wherever it stands by now
+            try:
+                os.write(
+                    descriptor, b"orq-runtime: the step's process: %s\n" % ascii(error).encode()
+                )
+            except OSError:
+                pass
+        os._exit(125)
+
+
+_RESERVED = (32, 33)  # the C library's own
+_STARTING_HANDLERS = {
+    signal.SIGPIPE: signal.SIG_IGN,  # as in any Python process
+    signal.SIGXFSZ: signal.SIG_IGN,
+    signal.SIGINT: signal.default_int_handler,
+}
+
+
+def _printer(number: int) -> io.TextIOWrapper:
+    """Unbuffered, as under `python -u`: what was printed survives a SIGKILL."""
+    raw = typing.cast("typing.BinaryIO", io.FileIO(number, "w", closefd=False))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
+
+
+def _arrange(channel: Channel) -> None:
+    """Put the step's descriptors at their numbers and close all others."""
+    highest = max(channel) + 1
+    empty = os.open(os.devnull, os.O_RDONLY)
+    wanted = (empty, channel.stdout, channel.stderr, channel.request, channel.result)
+    # two moves: a source may stand where another must go
+    moved = [_copy_above(descriptor, max(highest, 16)) for descriptor in wanted]
+    for number, descriptor in enumerate(moved):
+        os.dup2(descriptor, number, number < _REQUEST)
+    kernel.close_from(_RESULT + 1)
+
+
+def _copy_above(descriptor: int, lowest: int) -> int:
+    import fcntl  # loaded by the zygote before any fork
+
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+
+
+class _Init:
+    """What init knows of its run. It owns the status socket and the step's pidfd."""
+
+    def __init__(self, step: int, channel: Channel) -> None:
+        self._step = step
+        self._pidfd = kernel.open_pidfd(step)
+        for descriptor in (channel.request, channel.result, channel.stdout, channel.stderr):
+            os.close(descriptor)
+        self._status = socket.socket(fileno=channel.status)
+        self._wait_status = 0
+        self._cpu_microseconds = 0
+        self._peak_kib = 0
+        self._host_is_gone = False
+
+    def watch(self) -> None:
+        """Return when the step has ended and nothing of the run is left."""
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        poll.register(self._status, select.POLLIN)
+        stop = wire.Decoder({wire.STOP: wire.STOP_BODY.size})
+        kill_at = None
+        while True:
+            wait = None if kill_at is None else max(0.0, (kill_at - time.monotonic()) * 1000)
+            ready = [number for number, _ in poll.poll(wait)]
+            if self._pidfd in ready:
+                break
+            if self._status.fileno() in ready:
+                frames = self._heard(stop)
+                if self._host_is_gone:
+                    break
+                for _, body in frames:
+                    self._signal(signal.SIGTERM)
+                    kill_at = time.monotonic() + wire.STOP_BODY.unpack(body)[0] / 1000
+            if kill_at is not None and time.monotonic() >= kill_at:
+                break
+        self._kill_all()
+
+    def _heard(self, decoder: wire.Decoder) -> list:
+        try:
+            chunk = self._status.recv(4096)
+        except OSError:
+            chunk = b""
+        self._host_is_gone = not chunk
+        return list(decoder.feed(chunk))
+
+    def _signal(self, number: int) -> None:
+        for send in (os.killpg, os.kill):
+            try:
+                send(self._step, number)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+    def _kill_all(self) -> None:
+        """Kill and reap every descendant: orphans come to us, so none of them can hide."""
+        self._signal(signal.SIGKILL)
+        patience = time.monotonic() + _KILL_PATIENCE_SECONDS
+        while time.monotonic() < patience:
+            for pid in kernel.children():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except (ProcessLookupError, PermissionError):
+                    pass
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                select.select([], [], [], _POLL_SECONDS)  # dying: nothing tells us when
+                continue
+            if pid == self._step:
+                self._wait_status = status
+            self._cpu_microseconds += int((usage.ru_utime + usage.ru_stime) * 1e6)
+            self._peak_kib = max(self._peak_kib, usage.ru_maxrss)
+
+    def report(self) -> None:
+        """Tell the host how the step ended and what the run used."""
+        body = wire.STATUS_BODY.pack(self._wait_status, self._cpu_microseconds, self._peak_kib)
+        try:
+            self._status.sendall(wire.frame(wire.STATUS, body))
+        except OSError:  # nobody is there to hear it
+            pass

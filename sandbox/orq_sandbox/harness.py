@@ -1,0 +1,157 @@
+"""One call, inside the step process: load, bind, check, call, check the result, encode.
+
+Rules of this file:
+
+1. PARKED says that the process waits for its request, BEGAN goes out just before the function is
+   entered, and one RESULT or FAILURE ends it.
+2. After its answer the process lingers until the host closes the request socket: the host is not
+   made to wait for a teardown.
+3. It ends by `os._exit`: nothing of the step runs after the answer.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import typing
+
+from orq_sandbox import encode, load, wire
+from orq_sandbox.bind import Call
+from orq_sandbox.failure import Refusal, clip, describe
+
+__all__ = ["serve"]
+
+_LONGEST_REQUEST = 1 << 30
+_CHUNK = 1 << 18
+
+
+class _Clock:
+    """Seconds between named moments of this run."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+        self.laps: dict = {}
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.laps[name] = now - self._last
+        self._last = now
+
+
+def serve(request: socket.socket, result: int, json: typing.Any) -> None:
+    """Wait for the one request, answer it, end the process. Never returns."""
+    _send(result, wire.frame(wire.PARKED))
+    frame = _receive(request)
+    if frame is None:  # a spare that is not needed any more
+        os._exit(0)
+    try:
+        answer = _answer(json, frame, result)
+    except SystemExit as wish:
+        _flush()
+        os._exit(_exit_status(wish))
+    _flush()
+    try:
+        _send(result, answer)
+    except OSError:  # the step closed the descriptor: without a result, which the host sees
+        os._exit(0)
+    try:
+        request.recv(1)  # linger
+    except OSError:
+        pass
+    os._exit(0)
+
+
+def _receive(request: socket.socket) -> typing.Optional[bytes]:
+    decoder = wire.Decoder({wire.REQUEST: _LONGEST_REQUEST})
+    while True:
+        chunk = request.recv(_CHUNK)
+        if not chunk:
+            return None
+        for _, payload in decoder.feed(chunk):
+            return payload
+
+
+def _answer(json: typing.Any, frame: bytes, result: int) -> bytes:
+    """The frame to send. Lets SystemExit pass: how a step ends itself is its own business."""
+    clock = _Clock()
+    try:
+        return wire.frame(wire.RESULT, _run(json, frame, result, clock))
+    except Refusal as refusal:
+        verdict, body = refusal.verdict, refusal.body
+    except ModuleNotFoundError as error:
+        verdict, body = "import_failed", dict(describe(error), module=clip(str(error.name or "")))
+    except SystemExit:
+        raise
+    except BaseException as error:  # the child's top level: every exception becomes data
+        verdict, body = "raised", describe(error)
+    body.update(verdict=verdict, timings=clock.laps)
+    try:
+        return wire.frame(wire.FAILURE, json.dumps(body))
+    except TypeError:  # a name of the step's making that no JSON can hold
+        said = {"verdict": verdict, "message": ascii(body["message"]), "timings": clock.laps}
+        return wire.frame(wire.FAILURE, json.dumps(said))
+
+
+def _run(json: typing.Any, frame: bytes, result: int, clock: _Clock) -> bytes:
+    asked = encode.decode(json, frame)
+    inputs = asked["inputs"]
+    _settle(asked)
+    clock.lap("decode")
+    if asked["source"] is None:
+        module = load.load_file(asked["file"], asked["roots"])
+    else:
+        module = load.load_source(asked["source"])
+    function = load.function_of(module, asked["function"])
+    clock.lap("load")
+    call = Call(function)
+    positional, named = call.bind(inputs)
+    del inputs, asked
+    clock.lap("check")
+    _send(result, wire.frame(wire.BEGAN))
+    value = function(*positional, **named)
+    clock.lap("call")
+    call.check_result(value)
+    clock.lap("check_result")
+    document = encode.encode(json, value)
+    clock.lap("encode")
+    timings = json.dumps(clock.laps)
+    return b"".join((document[:1], b'{"timings":', timings, b',"value":', document[1:], b"}"))
+
+
+def _settle(asked: dict) -> None:
+    """Make this process the run's: its folder, its variables, its import roots, its randomness."""
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environ"])
+    sys.path.extend(root for root in asked["roots"] if root not in sys.path)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:  # preloaded: every child would draw the same numbers
+        numpy_random.seed()
+
+
+def _exit_status(wish: SystemExit) -> int:
+    if wish.code is None:
+        return 0
+    if isinstance(wish.code, int):
+        return wish.code & 0xFF
+    try:
+        os.write(2, (clip(str(wish.code)) + "\n").encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
+    return 1
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BaseException:  # the step may have put anything in its place
+            pass
+
+
+def _send(descriptor: int, message: bytes) -> None:
+    left = memoryview(message)
+    while left:
+        left = left[os.write(descriptor, left) :]

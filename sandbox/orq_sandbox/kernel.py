@@ -1,0 +1,79 @@
+"""The few kernel calls that the standard library of Python 3.8 does not offer, through ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+__all__ = ["adopt_orphans", "children", "close_from", "die_with_parent", "open_pidfd"]
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_NR_PIDFD_OPEN = 434  # the same number on every architecture since Linux 5.3
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, what + ": " + os.strerror(code))
+    return result
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel SIGKILL this process when its parent thread ends.
+
+    Exits at once when the parent, whose process id the caller knew before the fork, is gone.
+    """
+    _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG")
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies, daemons included."""
+    _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "PR_SET_CHILD_SUBREAPER")
+
+
+def open_pidfd(pid: int) -> int:
+    """A descriptor of a process, close-on-exec: readable when it has ended, immune to pid reuse."""
+    return _checked(_libc.syscall(_NR_PIDFD_OPEN, pid, 0), "pidfd_open")
+
+
+def close_from(lowest: int) -> None:
+    """Close every descriptor from `lowest` up."""
+    try:
+        held = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        os.closerange(lowest, os.sysconf("SC_OPEN_MAX"))
+        return
+    for descriptor in held:
+        if descriptor >= lowest:
+            try:
+                os.close(descriptor)
+            except OSError:  # the descriptor that listed the folder
+                pass
+
+
+def children() -> list[int]:
+    """The process ids of this process's children, adopted ones included."""
+    mine = os.getpid()
+    try:
+        with open("/proc/self/task/%d/children" % mine) as listing:
+            return [int(word) for word in listing.read().split()]
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+        return [pid for pid in _processes() if _parent_of(pid) == mine]
+
+
+def _processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _parent_of(pid: int) -> int:
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            # the name in parentheses may hold anything; the parent is the second word after it
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return -1

@@ -1,0 +1,96 @@
+"""The step's module and function: found, executed under a stable name, looked up by name.
+
+The module is named as an import would name it where its file lies under an import root
+(`orquestra.main` for `src/python/orquestra/main.py`), so that relative imports work; else by its
+stem. Code given as text is the module `step` of the file `<step>`; tracebacks know its lines.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import linecache
+import os
+import sys
+import types
+import typing
+
+from orq_sandbox.failure import Refusal
+
+__all__ = ["function_of", "load_file", "load_source"]
+
+SOURCE_FILE = "<step>"
+
+
+def load_file(file: str, roots: typing.List[str]) -> types.ModuleType:
+    """Execute the file as a module. Raises `Refusal` if it is missing, or what its code raises."""
+    if not os.path.isfile(file):
+        raise Refusal("not_found", "no such file: `%s`" % file)
+    name = _module_name(file, roots)
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise Refusal("not_found", "not a Python file: `%s`" % file)
+    module = importlib.util.module_from_spec(spec)
+    module.__package__ = name.rpartition(".")[0]
+    sys.path.insert(0, os.path.dirname(file))
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _module_name(file: str, roots: typing.List[str]) -> str:
+    stem = os.path.splitext(os.path.basename(file))[0]
+    name = stem
+    for root in sorted(roots, key=len, reverse=True):
+        if file.startswith(root.rstrip(os.sep) + os.sep):
+            parts = os.path.splitext(os.path.relpath(file, root))[0].split(os.sep)
+            if all(part.isidentifier() for part in parts):
+                name = ".".join(parts)
+            break
+    is_taken = name in sys.modules or name.partition(".")[0] in getattr(
+        sys, "stdlib_module_names", ()
+    )
+    return "step_" + stem if is_taken else name
+
+
+def load_source(source: str) -> types.ModuleType:
+    """Execute code given as text as the module `step`. Raises what the code raises."""
+    lines = source.splitlines(True)
+    linecache.cache[SOURCE_FILE] = (len(source), None, lines, SOURCE_FILE)
+    module = types.ModuleType("step")
+    module.__file__ = SOURCE_FILE
+    sys.modules["step"] = module
+    exec(compile(source, SOURCE_FILE, "exec", dont_inherit=True), module.__dict__)
+    return module
+
+
+def function_of(module: types.ModuleType, name: str) -> typing.Callable:
+    """The function by its name. Raises `Refusal` with close names when there is none."""
+    found: typing.Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise Refusal("not_found", _missing(module, name))
+        found = getattr(found, part)
+    if not callable(found):
+        message = "`%s` in `%s` is not a function but %s" % (
+            name,
+            module.__file__,
+            type(found).__qualname__,
+        )
+        raise Refusal("not_found", message)
+    return found
+
+
+def _missing(module: types.ModuleType, name: str) -> str:
+    own = [
+        key
+        for key, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", None) == module.__name__
+    ]
+    close = difflib.get_close_matches(name, own, n=3, cutoff=0.5)
+    message = "no function `%s` in `%s`" % (name, module.__file__)
+    if close:
+        return message + "; did you mean %s?" % " or ".join("`%s`" % one for one in close)
+    if own:
+        return message + "; it has %s" % ", ".join("`%s`" % one for one in own[:8])
+    return message

@@ -1,0 +1,125 @@
+"""Frames between host and guest: bytes to frames and back, no sockets and no clock.
+
+Rules of this file:
+
+1. A frame is one byte of kind, four bytes of length (big-endian) and that many bytes of payload.
+2. The kinds are a closed set and each side names those it takes and how long they may be. A length
+   is checked before anything is stored for it.
+3. Garbage is either a frame or a `WireError`, never another exception.
+
+Who sends what::
+
+    host -> zygote   SPAWN and five descriptors    zygote -> host   READY; SPAWNED and a pidfd
+    host -> step     REQUEST                       step -> host     PARKED, BEGAN, RESULT | FAILURE
+    host -> init     STOP                          init -> host     STATUS
+
+Numbers from 32 up are kept for frames to come: calls to named host functions, streamed values.
+"""
+
+from __future__ import annotations
+
+import struct
+import typing
+
+__all__ = [
+    "BEGAN",
+    "FAILURE",
+    "HEADER",
+    "PARKED",
+    "READY",
+    "REQUEST",
+    "RESULT",
+    "SPAWN",
+    "SPAWNED",
+    "STATUS",
+    "STATUS_BODY",
+    "STOP",
+    "STOP_BODY",
+    "Decoder",
+    "TooLong",
+    "WireError",
+    "frame",
+]
+
+HEADER = struct.Struct("!BI")
+
+REQUEST = 1
+BEGAN = 2
+RESULT = 3
+FAILURE = 4
+STATUS = 5
+STOP = 6
+READY = 7
+SPAWN = 8
+SPAWNED = 9
+PARKED = 10
+
+STATUS_BODY = struct.Struct("!iQQ")
+"""The step's wait status, processor microseconds and peak memory in KiB, of all its processes."""
+
+STOP_BODY = struct.Struct("!I")
+"""Milliseconds between SIGTERM and SIGKILL."""
+
+
+class WireError(Exception):
+    """The bytes are not the protocol's."""
+
+
+class TooLong(WireError):
+    """A frame, otherwise fine, is longer than its kind may be here."""
+
+    def __init__(self, kind: int, length: int, longest: int) -> None:
+        super().__init__(
+            "a frame of kind %d has %d bytes, over the limit of %d" % (kind, length, longest)
+        )
+        self.kind = kind
+        self.length = length
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    """The bytes of one frame. Raises `WireError` when the payload is over 4 GiB."""
+    try:
+        return HEADER.pack(kind, len(payload)) + payload
+    except struct.error as error:
+        raise WireError("a frame of %d bytes does not fit the wire" % len(payload)) from error
+
+
+class Decoder:
+    """Turns bytes, however they were cut, into frames.
+
+    `longest` maps each kind that may come to the greatest length of its payload.
+    """
+
+    __slots__ = ("_buffer", "_longest", "_wanted")
+
+    def __init__(self, longest: dict[int, int]) -> None:
+        self._longest = longest
+        self._buffer = bytearray()
+        self._wanted = HEADER.size
+
+    def feed(self, chunk: bytes) -> typing.Iterator[typing.Tuple[int, bytes]]:
+        """The frames that `chunk` completes, in order; to be iterated to the end.
+
+        Raises `WireError` where the bytes stop being the protocol's, after the frames before that.
+        """
+        buffer = self._buffer
+        buffer += chunk
+        while len(buffer) >= self._wanted:
+            kind, length = HEADER.unpack_from(buffer)
+            if kind not in self._longest:
+                raise WireError("a frame of kind %d is not expected here" % kind)
+            if length > self._longest[kind]:
+                raise TooLong(kind, length, self._longest[kind])
+            end = HEADER.size + length
+            if len(buffer) < end:
+                self._wanted = end
+                return
+            payload = bytes(memoryview(buffer)[HEADER.size : end])
+            del buffer[:end]
+            self._wanted = HEADER.size
+            yield kind, payload
+
+    @property
+    def is_between_frames(self) -> bool:
+        """Whether every byte so far belongs to a whole frame: what a clean end looks like."""
+        return not self._buffer

@@ -1,0 +1,152 @@
+"""The zygote: one per environment, preloaded, single-threaded; it forks a pair for each run.
+
+It reads no request and runs no step. On its control socket (one frame a message)::
+
+    zygote -> host   READY {"preloaded": [...], "failed": {...}}
+    host -> zygote   SPAWN + five descriptors          zygote -> host   SPAWNED + a pidfd of init
+
+End-of-file on the control socket (the host is gone or done) ends it and every run under it.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import typing
+
+from orq_sandbox import child, kernel, wire
+from orq_sandbox.failure import clip, describe
+
+__all__ = ["serve"]
+
+_DESCRIPTORS = 5
+_LONGEST_MESSAGE = 4096
+
+
+def serve(control_number: int, json: typing.Any, preload: typing.List[str]) -> None:
+    """Preload, say READY, fork on demand until the host closes. Never returns."""
+    import fcntl  # noqa: F401 - children need it and import nothing
+
+    control = socket.socket(fileno=control_number)
+    control.set_inheritable(False)
+    failed = _preload(preload)
+    kernel.adopt_orphans()
+    waker = _hear_of_deaths()
+    gc.collect()
+    gc.freeze()
+    ready = {"preloaded": [name for name in preload if name not in failed], "failed": failed}
+    control.send(wire.frame(wire.READY, json.dumps(ready)))
+    inits: typing.Set[int] = set()
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(waker, select.POLLIN)
+    while True:
+        numbers = [number for number, _ in poll.poll()]
+        if waker in numbers:
+            os.read(waker, 4096)
+            _reap(inits)
+        if control.fileno() in numbers:
+            channel = _next_order(control)
+            if channel is None:
+                break
+            inits.add(_spawn(channel, control, json))
+    _end_all()
+    os._exit(0)
+
+
+def _preload(names: typing.List[str]) -> typing.Dict[str, str]:
+    failed = {}
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:  # what an import raises is its author's choice
+            said = describe(error)
+            failed[name] = clip("%s: %s" % (said["type"], said["message"]), 300)
+    return failed
+
+
+def _hear_of_deaths() -> int:
+    """A descriptor that becomes readable when a child has ended."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    return reader
+
+
+def _next_order(control: socket.socket) -> typing.Optional[child.Channel]:
+    space = socket.CMSG_SPACE(_DESCRIPTORS * array.array("i").itemsize)
+    message, ancillary, _, _ = control.recvmsg(_LONGEST_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
+    if not message:
+        return None
+    numbers = array.array("i")
+    for level, kind, body in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            numbers.frombytes(body[: len(body) - len(body) % numbers.itemsize])
+    frames = list(wire.Decoder({wire.SPAWN: 0}).feed(message))
+    if len(frames) != 1 or len(numbers) != _DESCRIPTORS:
+        raise wire.WireError("an order is one SPAWN with five descriptors")
+    return child.Channel(*numbers)
+
+
+def _spawn(channel: child.Channel, control: socket.socket, json: typing.Any) -> int:
+    me = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            signal.set_wakeup_fd(-1)
+            kernel.die_with_parent(me)
+            control.close()
+            child.run_pair(channel, json)
+        finally:
+            os._exit(125)  # nothing may run on in a copy of the zygote
+    pidfd = kernel.open_pidfd(pid)
+    for number in channel:
+        os.close(number)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [pidfd]))]
+    try:
+        control.sendmsg([wire.frame(wire.SPAWNED)], rights)
+    finally:
+        os.close(pidfd)
+    return pid
+
+
+def _reap(inits: typing.Set[int]) -> None:
+    """Bury dead children; where an init was killed, kill what its run left behind."""
+    is_orphaned = False
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            break
+        if pid == 0:
+            break
+        is_orphaned = is_orphaned or status != 0 or pid not in inits
+        inits.discard(pid)
+    if is_orphaned:
+        for pid in kernel.children():
+            if pid not in inits:
+                _kill(pid)
+
+
+def _end_all() -> None:
+    while True:
+        for pid in kernel.children():
+            _kill(pid)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass

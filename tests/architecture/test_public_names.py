@@ -1,0 +1,26 @@
+"""What is public is what the package lists, and the documents list the same."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import orq_runtime
+from tests.architecture.sources import REPOSITORY
+
+
+def test_the_documented_public_names_are_the_exported_ones() -> None:
+    """The line `Public names:` in docs/library.md names exactly `orq_runtime.__all__`."""
+    text = (REPOSITORY / "docs" / "library.md").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("Public names:")]
+    documented = [name for line in lines for name in re.findall(r"`([\w.]+)`", line)]
+
+    assert sorted(orq_runtime.__all__) == sorted(documented)
+
+
+@pytest.mark.parametrize("name", orq_runtime.__all__)
+def test_every_public_name_exists(name: str) -> None:
+    """A name in `__all__` can be had, and `dir()` shows it."""
+    assert name in dir(orq_runtime)
+    assert getattr(orq_runtime, name) is not None

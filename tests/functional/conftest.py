@@ -1,0 +1,80 @@
+"""One way of calling a step for every test of behaviour: both facades, both starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from orq_runtime import AsyncRuntime, Limits, Outcome, Runtime, Step
+from orq_runtime.model.plan import StartMode
+
+
+class Call(Protocol):
+    """Run a step once and give its outcome, whatever its verdict."""
+
+    def __call__(
+        self,
+        step: Step,
+        inputs: Mapping[str, object] | None = None,
+        *,
+        limits: Limits | None = None,
+    ) -> Outcome: ...
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store for the whole session of this test process."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session", params=["zygote", "exec"])
+def start(request: pytest.FixtureRequest) -> StartMode:
+    """Both ways to start a run."""
+    return "zygote" if request.param == "zygote" else "exec"
+
+
+@pytest.fixture(scope="session", params=["sync", "async"])
+def call(request: pytest.FixtureRequest, start: StartMode, cache_dir: Path) -> Iterator[Call]:
+    """Both facades over both starts."""
+    make: Callable[[Path, StartMode], Iterator[Call]] = (
+        _sync_call if request.param == "sync" else _async_call
+    )
+    yield from make(cache_dir, start)
+
+
+def _sync_call(cache_dir: Path, start: StartMode) -> Iterator[Call]:
+    with Runtime(cache_dir=cache_dir, start=start) as runtime:
+
+        def call(
+            step: Step,
+            inputs: Mapping[str, object] | None = None,
+            *,
+            limits: Limits | None = None,
+        ) -> Outcome:
+            return runtime.run(step, inputs, limits=limits, check=False)
+
+        yield call
+
+
+def _async_call(cache_dir: Path, start: StartMode) -> Iterator[Call]:
+    with asyncio.Runner() as runner:
+        runtime = runner.run(_made(cache_dir, start))
+
+        def call(
+            step: Step,
+            inputs: Mapping[str, object] | None = None,
+            *,
+            limits: Limits | None = None,
+        ) -> Outcome:
+            return runner.run(runtime.run(step, inputs, limits=limits, check=False))
+
+        yield call
+        runner.run(runtime.close())
+
+
+async def _made(cache_dir: Path, start: StartMode) -> AsyncRuntime:
+    return AsyncRuntime(cache_dir=cache_dir, start=start)

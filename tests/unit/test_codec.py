@@ -1,0 +1,127 @@
+"""Requests and answers as bytes: values survive, lies are one error class."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orq_runtime._run import codec, report
+from orq_runtime.errors import BadCall
+from orq_runtime.model.environment import Environment, Interpreter
+from orq_runtime.model.plan import RunPlan
+from orq_sandbox import wire
+
+_HERE = Path("/nowhere")
+_PLAN = RunPlan(
+    environment=Environment(
+        key="k",
+        path=_HERE,
+        python=_HERE,
+        site_packages=_HERE,
+        support=_HERE,
+        interpreter=Interpreter(
+            path=_HERE,
+            version=(3, 11, 0),
+            implementation="cpython",
+            cache_tag="cpython-311",
+            soabi="",
+            platform="",
+            libc="",
+            prefix=_HERE,
+        ),
+    ),
+    function="f",
+    source="",
+)
+_TEXT = st.text(st.characters(codec="utf-8"))
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | _TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def _sent(inputs: dict[str, object]) -> dict[str, object]:
+    message = codec.encode_request(_PLAN, inputs, folder="/tmp", environ={})
+    ((kind, body),) = wire.Decoder({wire.REQUEST: 1 << 20}).feed(message)
+    assert kind == wire.REQUEST
+    document = orjson.loads(body[1:]) if body[:1] == b"J" else json.loads(body[1:])
+    assert isinstance(document, dict)
+    return document
+
+
+@given(st.dictionaries(_TEXT, _JSON, max_size=4))
+def test_inputs_arrive_as_they_were(inputs: dict[str, object]) -> None:
+    """Every JSON value arrives equal and of its type, integers of any size too."""
+    assert repr(inputs) == repr(_sent(inputs)["inputs"])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "path"),
+    [
+        ({"x": float("nan")}, "x"),
+        ({"x": [1, {"y": float("inf")}]}, "x[1]['y']"),
+        ({"x": object()}, "x"),
+        ({"a": 1, "x": {1: 2}}, "x"),
+        ({"x": "\ud800"}, "x"),
+        ({"x": [1 << 70, float("nan")]}, "x"),
+    ],
+)
+def test_what_is_no_json_is_refused_by_name(inputs: dict[str, object], path: str) -> None:
+    """The error names the input that JSON has no form for."""
+    with pytest.raises(BadCall) as caught:
+        _sent(inputs)
+
+    assert f"`{path}`" in caught.value.message
+
+
+@given(st.binary(max_size=200))
+def test_a_result_is_a_value_or_a_wire_error(body: bytes) -> None:
+    """No bytes of a guest make the host raise anything but `WireError`."""
+    for marked in (body, b"J" + body, b"B" + body):
+        with contextlib.suppress(wire.WireError):
+            codec.decode_result(marked)
+
+
+@given(_JSON)
+def test_a_failure_is_read_or_a_wire_error(document: object) -> None:
+    """No JSON of a guest makes the host raise anything but `WireError`."""
+    for said in (document, {"verdict": "raised", "message": document, "frames": document}):
+        with contextlib.suppress(wire.WireError):
+            report.decode_failure(json.dumps(said).encode())
+
+
+@pytest.mark.parametrize("verdict", ["ok", "timeout", "killed", "out_of_memory", "nonsense", 1])
+def test_a_guest_cannot_give_the_hosts_verdicts(verdict: object) -> None:
+    """A FAILURE that claims a verdict which is the host's to decide is a lie."""
+    with pytest.raises(wire.WireError):
+        report.decode_failure(json.dumps({"verdict": verdict, "message": ""}).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'J{"timings":{},"value":1,"more":2}',
+        b'J{"timings":{"rm":1.0},"value":1}',
+        b'J{"timings":{"load":"1"},"value":1}',
+        b'B{"timings":{},"value":NaN}',
+        b"J" + b"[" * 100_000,
+        b"B" + b"[" * 100_000,
+        b'X{"timings":{},"value":1}',
+        b"",
+    ],
+)
+def test_a_strict_result_has_exactly_its_parts(body: bytes) -> None:
+    """Anything beside one strict document with its two keys is refused."""
+    with pytest.raises(wire.WireError):
+        codec.decode_result(body)

@@ -1,0 +1,104 @@
+"""Publishing, scratch folders and locks: whole or absent, and free when their holder is gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orq_runtime import _fs
+from orq_runtime.errors import StoreBusy, StoreError
+
+
+def _staged(folder: Path) -> Path:
+    (folder / "made" / "deep").mkdir(parents=True)
+    (folder / "made" / "deep" / "file").write_text("x")
+    return folder / "made"
+
+
+def test_publish_moves_a_whole_folder_read_only(tmp_path: Path) -> None:
+    """A published folder has all its content, and nothing in it may be written."""
+    with _fs.scratch(tmp_path / "staging") as folder:
+        is_first = _fs.publish(_staged(folder), tmp_path / "store" / "key")
+
+    target = tmp_path / "store" / "key"
+    modes = {oct(path.stat().st_mode & 0o222) for path in [target, *target.rglob("*")]}
+    assert (True, {"0o0"}) == (is_first, modes)
+    _fs.remove_tree(target)
+    assert not target.exists()
+
+
+def test_the_first_to_publish_wins(tmp_path: Path) -> None:
+    """A second folder for the same name is left where it is; the first stays."""
+    for expected in (True, False):
+        with _fs.scratch(tmp_path / "staging") as folder:
+            assert expected == _fs.publish(_staged(folder), tmp_path / "key")
+
+    assert [] == list((tmp_path / "staging").iterdir())
+
+
+def test_sweep_takes_the_dead_and_leaves_the_living(tmp_path: Path) -> None:
+    """A scratch folder whose maker was killed is removed; one in use is not."""
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom orq_runtime import _fs\n"
+        "with _fs.scratch(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'file').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path], check=False)
+    with _fs.scratch(tmp_path) as living:
+        left = len(list(tmp_path.iterdir()))
+        removed = _fs.sweep(tmp_path)
+
+        assert (4, 1, True) == (left, removed, living.is_dir())
+
+
+def test_a_lock_is_exclusive_and_bounded(tmp_path: Path) -> None:
+    """Who waits is told so once, and gives up with an error when the time is over."""
+    told: list[str] = []
+    with (
+        _fs.lock(tmp_path / "lock", timeout_seconds=1),
+        pytest.raises(StoreBusy),
+        _fs.lock(tmp_path / "lock", timeout_seconds=0.05, on_wait=lambda: told.append("waiting")),
+    ):
+        pass
+
+    assert ["waiting"] == told
+
+
+def test_shared_locks_live_together(tmp_path: Path) -> None:
+    """Readers share; a writer must wait for all of them."""
+    first = _fs.try_lock(tmp_path / "lock", shared=True)
+    second = _fs.try_lock(tmp_path / "lock", shared=True)
+    assert first is not None
+    assert second is not None
+    writer = _fs.try_lock(tmp_path / "lock")
+    for descriptor in (first, second):
+        os.close(descriptor)
+    late = _fs.try_lock(tmp_path / "lock")
+
+    assert writer is None
+    assert late is not None
+    os.close(late)
+
+
+def test_an_unusable_folder_is_a_store_error(tmp_path: Path) -> None:
+    """A cache below a file is one clear error."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreError) as caught, _fs.scratch(tmp_path / "file" / "staging"):
+        pass
+
+    assert str(tmp_path / "file") in caught.value.message
+
+
+def test_write_atomic_replaces_whole(tmp_path: Path) -> None:
+    """A file is replaced in one step and no draft is left."""
+    for content in (b"old", b"new"):
+        _fs.write_atomic(tmp_path / "folder" / "file", content)
+
+    assert [("file", b"new")] == [
+        (path.name, path.read_bytes()) for path in (tmp_path / "folder").iterdir()
+    ]

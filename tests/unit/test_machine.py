@@ -1,0 +1,175 @@
+"""The machine: every order of events ends the run, with one verdict, under its file's rules."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orq_runtime._run.machine import KILL_GRACE_NS, Machine, Order
+from orq_runtime.model.limits import Limits
+from orq_runtime.model.verdict import VERDICTS
+from orq_sandbox import wire
+
+_DEADLINE = 1_000
+_PARKED = wire.frame(wire.PARKED)
+_BEGAN = wire.frame(wire.BEGAN)
+_RESULT = wire.frame(wire.RESULT, b'J{"timings":{},"value":1}')
+_FAILURE = wire.frame(wire.FAILURE, b'{"verdict":"raised","message":"x"}')
+
+
+def _status(wait_status: int) -> bytes:
+    return wire.frame(wire.STATUS, wire.STATUS_BODY.pack(wait_status, 5_000_000, 1024))
+
+
+def _machine() -> Machine:
+    return Machine(Limits(stdout_bytes=10, result_bytes=100), deadline_ns=_DEADLINE)
+
+
+def _end(machine: Machine, now: int = 0) -> None:
+    for name in ("result", "status", "stdout", "stderr"):
+        machine.saw(name, b"", now)
+
+
+def _after(*answer: bytes, wait_status: int | None = 0) -> Machine:
+    machine = _machine()
+    for chunk in answer:
+        machine.saw("result", chunk, 0)
+    if wait_status is not None:
+        machine.saw("status", _status(wait_status), 0)
+    _end(machine)
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("answer", "wait_status", "verdict", "began"),
+    [
+        ((_PARKED, _BEGAN, _RESULT), 0, "ok", "yes"),
+        ((_PARKED + _BEGAN + _RESULT,), 0, "ok", "yes"),
+        ((_PARKED, _BEGAN, _FAILURE), 0, "failure", "yes"),
+        ((_PARKED, _FAILURE), 0, "failure", "no"),
+        ((_PARKED, _BEGAN, _RESULT), int(signal.SIGSEGV), "killed", "yes"),
+        ((_PARKED, _BEGAN, _RESULT), 3 << 8, "exited", "yes"),
+        ((_PARKED, _BEGAN, _RESULT), None, "killed", "yes"),
+        ((_PARKED, _BEGAN), 0, "no_result", "yes"),
+        ((_PARKED, _BEGAN), 3 << 8, "exited", "yes"),
+        ((_PARKED, _BEGAN), int(signal.SIGKILL), "killed", "yes"),
+        ((_PARKED,), 0, "no_result", "no"),
+        ((_PARKED,), None, "killed", "no"),
+        ((), 125 << 8, "never_started", "no"),
+        ((), None, "never_started", "no"),
+        ((_BEGAN,), 0, "protocol_violation", "no"),
+        ((_PARKED, _RESULT), 0, "protocol_violation", "no"),
+        ((_PARKED, _PARKED), 0, "protocol_violation", "no"),
+        ((_PARKED, _BEGAN, _RESULT, _RESULT), 0, "protocol_violation", "yes"),
+        ((_PARKED, _BEGAN, _RESULT, b"\4"), 0, "protocol_violation", "yes"),
+        ((_PARKED, _BEGAN, wire.HEADER.pack(wire.RESULT, 1 << 30)), 9, "output_exceeded", "yes"),
+        ((_PARKED, wire.HEADER.pack(wire.FAILURE, 1 << 30)), 9, "protocol_violation", "no"),
+    ],
+)
+def test_each_end_has_its_verdict(
+    answer: tuple[bytes, ...], wait_status: int | None, verdict: str, began: str
+) -> None:
+    """What the step said and how it ended decide together."""
+    machine = _after(*answer, wait_status=wait_status)
+
+    assert machine.is_finished
+    end = machine.conclusion()
+    assert (verdict, began) == (end.verdict, end.began)
+
+
+def test_an_answer_releases_the_step() -> None:
+    """Once the answer is whole the request is closed, and only once."""
+    machine = _machine()
+    machine.saw("result", _PARKED + _BEGAN + _RESULT, 0)
+
+    assert ([Order.RELEASE], []) == (machine.orders(), machine.orders())
+
+
+def test_a_deadline_stops_then_kills_then_gives_up() -> None:
+    """Every wait has an end: STOP at the deadline, KILL when init does not report, then done."""
+    machine = _machine()
+    machine.saw("result", _PARKED + _BEGAN, 0)
+
+    machine.tick(_DEADLINE)
+    stop = machine.orders()
+    machine.tick(machine.next_ns or 0)
+    kill = machine.orders()
+    machine.tick(machine.next_ns or 0)
+
+    assert ([Order.STOP], [Order.KILL], True) == (stop, kill, machine.is_finished)
+    assert "timeout" == machine.conclusion().verdict
+
+
+def test_a_deadline_after_the_answer_changes_nothing() -> None:
+    """An answer stands, even when the process must be killed to go."""
+    machine = _machine()
+    machine.saw("result", _PARKED + _BEGAN + _RESULT, 0)
+    machine.tick(KILL_GRACE_NS)
+    orders = machine.orders()
+    machine.saw("status", _status(int(signal.SIGKILL)), 0)
+    _end(machine)
+
+    assert ([Order.RELEASE, Order.KILL], "ok") == (orders, machine.conclusion().verdict)
+
+
+def test_the_first_cause_counts() -> None:
+    """A cancel after a timeout, or the other way round, does not change the verdict."""
+    machine = _machine()
+    machine.stop("cancelled", 0)
+    machine.tick(_DEADLINE)
+    machine.stop("timeout", 0)
+    _end(machine)
+
+    assert "cancelled" == machine.conclusion().verdict
+
+
+def test_a_lie_ends_the_run_but_not_its_usage() -> None:
+    """Garbage is answered with STOP, so that init still says what the run used."""
+    machine = _machine()
+    machine.saw("result", b"\xff" * 20, 0)
+    orders = machine.orders()
+    machine.saw("status", _status(int(signal.SIGKILL)), 0)
+    _end(machine)
+
+    end = machine.conclusion()
+    assert [Order.STOP_NOW] == orders
+    assert ("protocol_violation", 5.0) == (end.verdict, end.cpu_seconds)
+
+
+_EVENTS = st.one_of(
+    st.tuples(
+        st.sampled_from(["result", "status", "stdout", "stderr"]),
+        st.sampled_from(
+            [b"", _PARKED, _BEGAN, _RESULT, _FAILURE, _status(0), _status(9), b"\xff", b"x" * 40]
+        ),
+    ),
+    st.tuples(st.just("tick"), st.integers(0, 10**11)),
+    st.tuples(st.just("cancel"), st.just(0)),
+)
+
+
+@given(st.lists(_EVENTS, max_size=30))
+def test_every_history_ends_in_a_known_verdict(history: list[tuple[str, bytes | int]]) -> None:
+    """Whatever comes in whatever order: the run can be ended, and its verdict is of the table."""
+    machine = _machine()
+    now = 0
+    for name, what in history:
+        if name == "tick" and isinstance(what, int):
+            now += what
+            machine.tick(now)
+        elif name == "cancel":
+            machine.stop("cancelled", now)
+        elif isinstance(what, bytes):
+            machine.saw(name, what, now)
+        machine.orders()
+    for _ in range(8):
+        if machine.is_finished:
+            break
+        now = max(now, machine.next_ns or now)
+        machine.tick(now)
+
+    assert machine.is_finished
+    assert machine.conclusion().verdict in {*VERDICTS, "failure"}

@@ -1,0 +1,243 @@
+"""Keys: the same things give the same key wherever they lie, different things different ones."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orq_runtime._supply.install import environment_digest
+from orq_runtime._supply.requirements import declared
+from orq_runtime._supply.resolve import Lock, Pinned, Spec, index_digest
+from orq_runtime._supply.store import Store
+from orq_runtime._supply.tree import digest_tree, unpack
+from orq_runtime._supply.uv import classify
+from orq_runtime._supply.wheels import keep_wheel
+from orq_runtime.errors import (
+    BadComponent,
+    IndexUnavailable,
+    ResolutionFailed,
+    StoreError,
+    SupplyError,
+)
+from orq_runtime.model.environment import Interpreter
+from orq_runtime.settings import load
+from tests.supply_fixtures import make_component, make_wheel
+
+_PYTHON = Interpreter(
+    path=Path("/usr/bin/python3.11"),
+    version=(3, 11, 2),
+    implementation="cpython",
+    cache_tag="cpython-311",
+    soabi="cpython-311-x86_64-linux-gnu",
+    platform="linux-x86_64",
+    libc="glibc 2.36",
+    prefix=Path("/usr"),
+)
+
+
+def _spec(lines: list[str], *, index: str = "", newer: str | None = None) -> str:
+    spec = Spec(
+        requirements=tuple(declared(line, f"f:{n}") for n, line in enumerate(lines)),
+        constraints=(),
+        local=(),
+        interpreter=_PYTHON,
+        index_digest=index,
+        exclude_newer=newer,
+    )
+    return spec.digest().key()
+
+
+@given(st.lists(st.sampled_from(["a", "b>1", "c[x]", "d ; python_version<'4'"]), unique=True))
+def test_the_order_of_lines_is_not_in_a_specs_key(lines: list[str]) -> None:
+    """Declared in any order, even twice, it is one spec."""
+    assert _spec(lines) == _spec(lines[::-1]) == _spec(lines + lines)
+
+
+def test_what_changes_a_resolution_changes_the_specs_key() -> None:
+    """Lines, indexes and the date limit each count."""
+    keys = {
+        _spec(["a"]),
+        _spec(["a==1"]),
+        _spec(["a", "b"]),
+        _spec(["a"], index="other"),
+        _spec(["a"], newer="2022-07-01"),
+    }
+
+    assert 5 == len(keys)
+
+
+_PINS = st.builds(
+    Pinned,
+    name=st.sampled_from(["a", "b"]),
+    version=st.sampled_from(["1", "2"]),
+    digests=st.lists(st.sampled_from(["x", "y"]), unique=True).map(tuple),
+    content=st.sampled_from([None, "c", "d"]),
+)
+
+
+@given(st.lists(_PINS, max_size=3), st.lists(_PINS, max_size=3))
+def test_different_locks_have_different_environments(
+    first: list[Pinned], second: list[Pinned]
+) -> None:
+    """Keys are equal exactly when what is installed is equal; a local file counts by content."""
+
+    def installed(pins: list[Pinned]) -> list[object]:
+        return [
+            (p.name, p.version, p.content or tuple(sorted(p.digests)), p.content is None)
+            for p in pins
+        ]
+
+    keys = [
+        environment_digest(Lock(packages=tuple(pins), direct=()), _PYTHON).key()
+        for pins in (first, second)
+    ]
+    assert (installed(first) == installed(second)) == (keys[0] == keys[1])
+
+
+def test_credentials_are_not_in_what_is_kept() -> None:
+    """Two indexes differ by key, and the preimage names neither."""
+    secret = load({"HOME": "/h"}, index=["https://user:hunter2@host/simple"])
+    other = load({"HOME": "/h"}, index=["https://user:other@host/simple"])
+    spec = Spec(
+        requirements=(),
+        constraints=(),
+        local=(),
+        interpreter=_PYTHON,
+        index_digest=index_digest(secret),
+        exclude_newer=None,
+    )
+
+    assert index_digest(secret) != index_digest(other)
+    assert "hunter2" not in str(spec.digest().preimage())
+
+
+def test_a_trees_digest_is_of_what_belongs_to_a_build(tmp_path: Path) -> None:
+    """Place, caches and version control do not count; names, content and executable bits do."""
+    files = {"setup.py": "x", "src/a.py": "y"}
+    first = make_component(tmp_path / "a", files)
+    clutter = {
+        ".git/HEAD": "z",
+        "src/__pycache__/a.pyc": "z",
+        "venv/pyvenv.cfg": "z",
+        "venv/x.py": "z",
+        "build/lib/a.py": "z",
+        "dist/a.whl": "z",
+        "a.egg-info/PKG-INFO": "z",
+    }
+    second = make_component(tmp_path / "b", {**files, **clutter})
+    same = digest_tree(first) == digest_tree(second)
+    before = digest_tree(first)
+
+    (first / "setup.py").chmod(0o755)
+    executable = digest_tree(first)
+    (first / "src" / "a.py").rename(first / "src" / "b.py")
+
+    assert same
+    assert 3 == len({before, executable, digest_tree(first)})
+
+
+def _archive(file: Path, members: list[tarfile.TarInfo]) -> Path:
+    with tarfile.open(file, "w:gz") as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(b"x" * member.size))
+    return file
+
+
+def _member(name: str, *, link: str = "", kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.linkname, member.type = link, tarfile.SYMTYPE if link else kind
+    return member
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [_member("../out.py")],
+        [_member("/tmp/out.py")],
+        [_member("a/../../out.py")],
+        [_member("a", link="../.."), _member("a/out.py")],
+        [_member("a", link="/etc")],
+        [_member("a", kind=tarfile.FIFOTYPE)],
+        [_member("a"), _member("a")],
+    ],
+)
+def test_a_source_distribution_cannot_reach_outside_of_its_folder(
+    tmp_path: Path, members: list[tarfile.TarInfo]
+) -> None:
+    """Members above, absolute, through links, devices and doubled: refused, nothing is outside."""
+    file = _archive(tmp_path / "a-1.tar.gz", members)
+
+    with pytest.raises(BadComponent, match="not a source distribution"):
+        unpack(file, tmp_path / "tree")
+
+    assert [] == list(tmp_path.rglob("out.py"))
+
+
+def test_an_unpacked_source_distribution_has_its_files_links_and_modes(tmp_path: Path) -> None:
+    """What lies inside comes out: folders, files, inner links, executable bits."""
+    script = _member("a-1/run.sh")
+    script.size, script.mode = 1, 0o755
+    members = [_member("a-1", kind=tarfile.DIRTYPE), script, _member("a-1/link", link="run.sh")]
+
+    tree = unpack(_archive(tmp_path / "a-1.tar.gz", members), tmp_path / "tree")
+
+    assert (tmp_path / "tree" / "a-1", "x") == (tree, (tree / "link").read_text("utf-8"))
+    assert 0o700 == (tree / "run.sh").stat().st_mode & 0o777
+
+
+def test_a_wheels_content_is_not_its_archive_nor_its_description(tmp_path: Path) -> None:
+    """A rebuilt wheel with another README has the same content; another module does not."""
+    store = Store(tmp_path / "cache")
+    wheels = [
+        make_wheel(tmp_path / "1", "a"),
+        make_wheel(tmp_path / "2", "a", description="A long read."),
+        make_wheel(tmp_path / "3", "a", files={"a.py": "other"}),
+        make_wheel(tmp_path / "4", "a", requires=["b"]),
+    ]
+
+    contents = [keep_wheel(store, wheel, "here").content for wheel in wheels]
+
+    assert contents[0] == contents[1]
+    assert 3 == len(set(contents))
+
+
+@pytest.mark.parametrize(
+    ("lines", "status", "offline", "kind"),
+    [
+        (
+            ["error: Request failed after 3 retries", "  cause: dns error"],
+            2,
+            False,
+            IndexUnavailable,
+        ),
+        (
+            ["error: Failed to fetch: `https://x`", "  503 Service Unavailable"],
+            2,
+            False,
+            IndexUnavailable,
+        ),
+        (["error: No solution found when resolving dependencies"], 1, False, ResolutionFailed),
+        (
+            ["  cause: Packages were unavailable because the network was disabled"],
+            1,
+            True,
+            ResolutionFailed,
+        ),
+        (["error: No space left on device (os error 28)"], 2, False, StoreError),
+        ([], -9, False, StoreError),
+        (["error: something new"], 2, False, ResolutionFailed),
+    ],
+)
+def test_uvs_failures_are_classed(
+    lines: list[str], status: int, offline: bool, kind: type[SupplyError]
+) -> None:
+    """Each kind of failure has its class, and uv's reason is kept."""
+    error = classify(lines, status=status, offline=offline)
+
+    assert kind is type(error)
+    assert all(line.strip().removeprefix("error: ") in error.message for line in lines)
