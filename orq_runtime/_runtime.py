@@ -107,7 +107,7 @@ class Runtime:
         )
         self._concurrency = concurrency or max(4, 2 * (os.cpu_count() or 1))
         self._threads: ThreadPoolExecutor | None = None
-        self._futures: set[RunFuture] = set()
+        self._futures: set[Future[Outcome]] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -148,7 +148,7 @@ class Runtime:
         *,
         limits: Limits | None = None,
         check: bool = True,
-    ) -> RunFuture:
+    ) -> Future[Outcome]:
         """Start `run` in the background; its future's `cancel` kills the run."""
         future = RunFuture()
 
@@ -173,7 +173,7 @@ class Runtime:
 
         Raises at the failing item, as `run` does; runs that are under way are then killed.
         """
-        ahead: collections.deque[RunFuture] = collections.deque()
+        ahead: collections.deque[Future[Outcome]] = collections.deque()
         try:
             for one in inputs:
                 ahead.append(self.submit(step, one, limits=limits, check=check))

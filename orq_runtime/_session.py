@@ -24,7 +24,8 @@ from orq_runtime._run.outcome import Circumstances, conclude, never_began
 from orq_runtime._run.pool import Pool
 from orq_runtime._run.slot import Slot
 from orq_runtime._supply import Supplier
-from orq_runtime.errors import NeverStarted, NotFound, RequestError
+from orq_runtime._supply.store import Lease
+from orq_runtime.errors import NeverStarted, NotFound, RequestError, StoreError
 from orq_runtime.events import Sink
 from orq_runtime.languages import language
 from orq_runtime.model.environment import Component, Environment, SupplyRequest
@@ -81,6 +82,7 @@ class Session:
         self._runs_folder: Path | None = None
         self._lock = threading.Lock()
         self._is_closed = False
+        self._leases: dict[str, Lease] = {}
 
     # -- supply --------------------------------------------------------------------------------
 
@@ -116,6 +118,22 @@ class Session:
         found = None if step.file is None else self.supplier.component_of(step.file)
         return () if found is None else (found,)
 
+    def _leased(self, request: SupplyRequest) -> Environment:
+        """The environment, held for as long as the session: zygotes and spares live in it."""
+        for attempt in (1, 2):
+            environment = self.supplier.supply(request)
+            with self._lock:
+                if environment.key in self._leases:
+                    return environment
+                try:
+                    self._leases[environment.key] = self.supplier.lease(environment)
+                except StoreError:  # cleaned away since it was found: make it again
+                    if attempt == 2:
+                        raise
+                else:
+                    return environment
+        raise AssertionError("the loop returns or raises")
+
     # -- a run ---------------------------------------------------------------------------------
 
     def prepare(
@@ -127,7 +145,7 @@ class Session:
             raise RequestError("the runtime is closed", hint="make another `Runtime`")
         code = _code(step)
         request, components = self._supply_request(step)
-        environment = self.supplier.supply(request)
+        environment = self._leased(request)
         supplied_ns = time.monotonic_ns()
         plan = language(step.language).plan(step, components, environment, code)
         preload = plan.preload if self._start_mode == "zygote" else ()
@@ -214,6 +232,9 @@ class Session:
         """End every zygote and every run, and remove the runs' folders."""
         self._is_closed = True
         self._pool.close()
+        for lease in self._leases.values():
+            lease.close()
+        self._leases.clear()
         self._stack.close()
         self._runs_folder = None
 

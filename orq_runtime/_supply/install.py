@@ -11,8 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,13 +36,15 @@ _UNWORTHY = frozenset({"test", "tests", "testing", "docs", "doc", "examples", "s
 
 _COMPILE = """
 import compileall, importlib, json, os, sys
-report, modules, files = sys.argv[1], *map(json.loads, sys.argv[2:4])
+report = sys.argv[1]
+with open(sys.argv[2], encoding="utf-8") as file:
+    plan = json.load(file)
 devnull = os.open(os.devnull, os.O_RDWR)
 os.dup2(devnull, 1)
 failed = {}
-for file in files:
+for file in plan["files"]:
     compileall.compile_file(file, quiet=2)
-for name in modules:
+for name in plan["modules"]:
     try:
         importlib.import_module(name)
     except BaseException as error:
@@ -242,22 +243,15 @@ class Installer:
         count = len(modules)
         self._sink(Event(phase="compile", state="started", subject=" ".join(modules), total=count))
         report = scratch / "compiled.json"
-        log = scratch / "compile.log"
+        plan = scratch / "compile.json"  # a command line has too little room for many files
+        write_json(plan, {"modules": [*modules], "files": [str(path) for path in files]})
         command = BuildCommand(
-            argv=(
-                str(staged / "bin" / "python"),
-                "-I",
-                "-c",
-                _COMPILE,
-                str(report),
-                json.dumps(list(modules)),
-                json.dumps([str(path) for path in files]),
-            ),
-            cwd=self._store.empty,
+            argv=(str(staged / "bin" / "python"), "-I", "-c", _COMPILE, str(report), str(plan)),
+            cwd=scratch,
             environment=clean_environment(self._settings, scratch),
             writable=scratch,
             deadline_seconds=_COMPILE_SECONDS,
-            log=log,
+            log=scratch / "compile.log",
         )
         ended = self._runner.run(command)
         failed = read_json(report)
@@ -308,9 +302,3 @@ def _top_level(names: Sequence[str]) -> tuple[str, ...]:
         elif first.endswith((".py", ".so")):
             found.add(first.partition(".")[0])
     return tuple(sorted(n for n in found if n.isidentifier() and n != "__pycache__"))
-
-
-def manifest_of(document: Mapping[str, object]) -> str:
-    """The interpreter's version that a manifest names."""
-    interpreter = document.get("interpreter")
-    return str(interpreter["version"]) if isinstance(interpreter, dict) else ""

@@ -12,7 +12,7 @@
         guards/NAME.lock           kernel locks; outside of all that a run may see
         staging/                   what is being made; swept when its maker is dead
         uv/                        uv's own cache, written by host-side uv only
-        empty/                     HOME and working folder of every program we start
+        home/                      HOME and working folder of uv, not the user's
 
 Laws: a name in environments/, support/ or wheels/ means a complete folder. An environment is built
 under the exclusive lock of its key; a lease is a shared one. Whoever makes something holds
@@ -55,7 +55,7 @@ class Store:
         self.used = self.root / "used"
         self.staging = self.root / "staging"
         self.uv_cache = self.root / "uv"
-        self.empty = self.root / "empty"
+        self.home = self.root / "home"
         self.wait_seconds = wait_seconds
 
     def guard(self, kind: str, key: str) -> Path:
@@ -74,7 +74,7 @@ class Store:
             stack.enter_context(
                 _fs.lock(self.activity, shared=True, timeout_seconds=self.wait_seconds)
             )
-            self.empty.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             with contextlib.suppress(OSError):
                 # a child of a dead maker may still be writing there: the next sweep gets it
                 _fs.sweep(self.staging)

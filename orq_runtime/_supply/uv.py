@@ -75,7 +75,7 @@ class Uv:
         try:
             ended = process.run(
                 argv,
-                cwd=self._store.empty,
+                cwd=self._store.home,
                 environment=self._environment(indexes=indexes),
                 deadline_seconds=_DEADLINE_SECONDS,
                 on_line=on_line,
@@ -95,7 +95,7 @@ class Uv:
         return self._binary
 
     def _environment(self, *, indexes: bool) -> dict[str, str]:
-        home = str(self._store.empty)
+        home = str(self._store.home)
         own = {
             **self._settings.tool_environment,
             "HOME": home,

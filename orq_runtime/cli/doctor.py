@@ -17,7 +17,7 @@ from orq_runtime._run.capabilities import TIERS, choose
 from orq_runtime._supply import Supplier
 from orq_runtime.cli import jsontext
 from orq_runtime.cli.arguments import Options
-from orq_runtime.cli.store import settings_of
+from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.terminal import printable, put
 from orq_runtime.errors import OrqRuntimeError, SandboxError
 from orq_runtime.settings import Settings

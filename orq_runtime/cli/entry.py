@@ -5,26 +5,16 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from types import FrameType
-from typing import NoReturn
+from collections.abc import Sequence
 
 import orq_runtime
+from orq_runtime.cli.signals import Ended, ending_by_signal
 from orq_runtime.cli.terminal import OutputClosed, forget_output, open_standard_streams, say
 
 __all__ = ["main"]
 
 _CLOSED = 128 + signal.SIGPIPE
 _OURS = 125
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Ended(BaseException):
-    """A signal asked this command to end. No `except Exception` may keep it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     open_standard_streams()
     try:
-        with _ending_by_signal():
+        with ending_by_signal():
             code = _run(words)
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -79,25 +69,3 @@ def _confess(error: Exception) -> int:
     say(f"orq-runtime: internal error: {type(error).__name__}: {error}")
     say("hint: please report this, with what `ORQ_RUNTIME_DEBUG=1` shows of it")
     return _OURS
-
-
-@contextlib.contextmanager
-def _ending_by_signal() -> Iterator[None]:
-    """Turn the signals that end a command into `Ended`, so that a run is stopped on the way out."""
-
-    def end(number: int, _: FrameType | None) -> NoReturn:
-        raise Ended(number)
-
-    before = {}
-    try:
-        for number in _ENDING:
-            # one that is ignored stays so: `nohup` means it
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, end)
-    except ValueError:  # not the main thread: signals are the caller's then
-        pass
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)

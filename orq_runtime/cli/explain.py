@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from orq_runtime.cli.terminal import say
 from orq_runtime.errors import BadDocument, OrqRuntimeError
-from orq_runtime.model.failure import Failure
+from orq_runtime.model.failure import Failure, Problem
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.verdict import VERDICTS, exit_code_of_error
 
@@ -53,9 +53,16 @@ def _headline(failure: Failure) -> str:
     return f"{failure.type}: {failure.message}" if failure.message else failure.type
 
 
+def _problem(problem: Problem) -> str:
+    message = problem.message
+    if problem.expected:
+        message = f"expected {problem.expected}, got {problem.got}: {problem.value}"
+    return f"{problem.path}: {message}" if problem.path else message
+
+
 def _details(failure: Failure) -> Iterator[str]:
     for problem in failure.problems:
-        yield f"  {problem.path}: {problem.message}" if problem.path else f"  {problem.message}"
+        yield f"  {_problem(problem)}"
     if failure.frames:
         yield "Traceback (most recent call last):"
     for frame in failure.frames:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 
-from orq_runtime._runtime import Runtime
+from orq_runtime._run import drive_sync
+from orq_runtime._session import Run, Session
 from orq_runtime.cli import jsontext
 from orq_runtime.cli.arguments import Options
+from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.explain import explain_error, explain_outcome, note, verdict_of_error
 from orq_runtime.cli.inputs import read_inputs
 from orq_runtime.cli.progress import Progress
+from orq_runtime.cli.signals import Ended
 from orq_runtime.cli.targets import Target, named_components
 from orq_runtime.cli.terminal import put, say
-from orq_runtime.errors import OrqRuntimeError
+from orq_runtime.errors import NeverStarted, OrqRuntimeError
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Usage
@@ -27,8 +31,8 @@ def run(options: Options) -> int:
     started = time.monotonic()
     try:
         step, inputs = _asked(options)
-        limits = None if options.timeout is None else Limits(wall_seconds=options.timeout)
-        outcome = _outcome(options, step, inputs, limits)
+        limits = Limits() if options.timeout is None else Limits(wall_seconds=options.timeout)
+        outcome, ended = _outcome(options, step, inputs, limits)
     except OrqRuntimeError as error:
         if options.output_format == "json" and (verdict := verdict_of_error(error)):
             put(jsontext.dump(_refused(error, verdict, started).to_json()))
@@ -39,6 +43,8 @@ def run(options: Options) -> int:
         _show_streams(outcome)
         if outcome.ok:
             put(jsontext.dump(outcome.value))
+    if ended is not None:
+        raise ended
     explain_outcome(outcome)
     return outcome.exit_code
 
@@ -69,24 +75,42 @@ def _asked(options: Options) -> tuple[Step, Mapping[str, object]]:
 
 
 def _outcome(
-    options: Options, step: Step, inputs: Mapping[str, object], limits: Limits | None
-) -> Outcome:
-    with (
-        Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress,
-        Runtime(
-            cache_dir=options.cache_dir,
-            python=options.python,
-            offline=options.offline,
-            index=options.index,
-            default_index=options.default_index,
-            find_links=options.find_links,
-            exclude_newer=options.exclude_newer,
-            start=options.start,
+    options: Options, step: Step, inputs: Mapping[str, object], limits: Limits
+) -> tuple[Outcome, Ended | None]:
+    """The outcome, and the signal that ended the run where one did.
+
+    The session is driven here and not through `Runtime`, which gives no outcome of a run that was
+    interrupted: what the step has printed by then is wanted.
+    """
+    with Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress:
+        session = Session(
+            settings=settings_of(options),
+            isolation="process",
+            limits=limits,
             spares=0,
-            on_event=progress,
-        ) as runtime,
-    ):
-        return runtime.run(step, inputs, limits=limits, check=False)
+            start=options.start,
+            sink=progress,
+        )
+        with contextlib.closing(session):
+            prepared = session.prepare(step, inputs, limits)
+            try:
+                return _driven(session, prepared)
+            finally:
+                session.discard(prepared)
+
+
+def _driven(session: Session, prepared: Run) -> tuple[Outcome, Ended | None]:
+    ended = None
+    try:
+        slot, machine = session.claim(prepared)
+        drive_sync.run(machine, slot, prepared.request)
+    except NeverStarted as error:
+        return session.refuse(prepared, error), None
+    except Ended as signalled:
+        if prepared.machine is None:
+            raise
+        ended = signalled
+    return session.finish(prepared), ended
 
 
 def _show_streams(outcome: Outcome) -> None:

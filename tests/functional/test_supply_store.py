@@ -173,3 +173,21 @@ def test_a_removed_lock_or_wheel_is_made_again(shop: Shop, component: Path) -> N
     second = shop.supply(component)
 
     assert first == second
+
+
+def test_supplies_and_cleanings_at_the_same_time_do_not_break_each_other(
+    shop: Shop, component: Path
+) -> None:
+    """Whatever a cleaning takes away is made again or was not needed; nobody fails."""
+
+    def clean_often() -> None:
+        for _ in range(20):
+            shop.supplier().clean()
+
+    with ThreadPoolExecutor(4) as pool:
+        cleaning = pool.submit(clean_often)
+        supplies = [pool.submit(shop.supply, component) for _ in range(12)]
+        keys = {supply.result().key for supply in supplies}
+        cleaning.result()
+
+    assert 1 == len(keys)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,13 +22,14 @@ from orq_runtime._supply.wheels import keep_wheel
 from orq_runtime.errors import (
     BadComponent,
     IndexUnavailable,
+    RequestError,
     ResolutionFailed,
     StoreError,
     SupplyError,
 )
 from orq_runtime.model.environment import Interpreter
 from orq_runtime.settings import load
-from tests.supply_fixtures import make_component, make_wheel
+from tests.supply_fixtures import make_component, make_sdist, make_wheel
 
 _PYTHON = Interpreter(
     path=Path("/usr/bin/python3.11"),
@@ -241,3 +244,27 @@ def test_uvs_failures_are_classed(
 
     assert kind is type(error)
     assert all(line.strip().removeprefix("error: ") in error.message for line in lines)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 255), st.booleans())
+def test_a_damaged_distribution_is_whole_or_one_error(place: int, change: int, cut: bool) -> None:
+    """Wherever a byte is wrong or the end is missing, nothing but `BadComponent` comes of it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = [make_wheel(folder, "a"), make_sdist(folder, "b")]
+        for number, file in enumerate(files):
+            content = bytearray(file.read_bytes())
+            content[place % len(content)] ^= change
+            file.write_bytes(content[: place % len(content)] if cut else content)
+            with contextlib.suppress(BadComponent):
+                if file.suffix == ".whl":
+                    keep_wheel(Store(folder / "cache"), file, "here")
+                else:
+                    unpack(file, folder / f"tree{number}")
+
+
+def test_a_date_limit_that_is_no_date_is_refused() -> None:
+    """`exclude_newer` enters keys, so it is a point in time and nothing relative."""
+    assert "2022-07-01" == load({"HOME": "/h"}, exclude_newer="2022-07-01").exclude_newer
+    with pytest.raises(RequestError, match="is a date"):
+        load({"HOME": "/h"}, exclude_newer="last week")

@@ -1,0 +1,52 @@
+"""The signals that end a command, as an exception: what was begun is undone on the way out."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+__all__ = ["Ended", "ending_by_signal"]
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAME_SECONDS = 1.0
+
+
+class Ended(BaseException):
+    """A signal asked this command to end. No `except Exception` may keep it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def ending_by_signal() -> Iterator[None]:
+    """Turn the signals that end a command into `Ended`, so that a run is stopped on the way out."""
+    last = -math.inf
+
+    def end(number: int, _: FrameType | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        # a terminal and a wrapper that forwards signals both send one: the second may not end what
+        # the first has begun to clean up
+        if now - last >= _SAME_SECONDS:
+            last = now
+            raise Ended(number)
+
+    before = {}
+    try:
+        for number in _ENDING:
+            # one that is ignored stays so: `nohup` means it
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, end)
+    except ValueError:  # not the main thread: signals are the caller's then
+        pass
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
