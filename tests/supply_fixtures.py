@@ -28,6 +28,7 @@ __all__ = [
     "make_sdist",
     "make_wheel",
     "no_uv",
+    "source_files",
     "store_names",
 ]
 
@@ -118,13 +119,19 @@ def source_files(
 
 
 def make_sdist(
-    folder: Path, name: str, version: str = "1.0", *, requires: Sequence[str] = ()
+    folder: Path,
+    name: str,
+    version: str = "1.0",
+    *,
+    requires: Sequence[str] = (),
+    files: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a source distribution (`.tar.gz`) that builds without any index."""
+    """Write a source distribution; without `files` it builds without any index."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}.tar.gz"
+    content = files or source_files(name, version, requires=requires)
     with tarfile.open(path, "w:gz") as archive:
-        for inside, text in source_files(name, version, requires=requires).items():
+        for inside, text in content.items():
             member = tarfile.TarInfo(f"{name}-{version}/{inside}")
             member.size = len(text.encode())
             archive.addfile(member, io.BytesIO(text.encode()))

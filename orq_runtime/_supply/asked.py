@@ -165,7 +165,7 @@ def _choose(
     groups: dict[str, list[VendoredFile]] = {}
     for item in (file for declaration in declarations for file in declaration.vendored):
         groups.setdefault(_name_and_version(item.path)[0], []).append(item)
-    ranks = _ranks(interpreter)
+    ranks = _ranks(interpreter) if groups else {}
     chosen: list[Source] = []
     notes: list[str] = []
     for name, files in groups.items():

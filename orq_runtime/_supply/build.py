@@ -120,7 +120,9 @@ class Builder:
             index_digest=index_digest(self._settings),
             exclude_newer=self._settings.exclude_newer,
         )
-        installed, _ = self._installer.install(self._resolver.resolve(spec), interpreter)
+        # what `prepare` made ahead of time serves any build, with or without an index
+        lock = self._resolver.resolve(spec, cached_first=True)
+        installed, _ = self._installer.install(lock, interpreter)
         self._store.touch(installed.key)
         with self._store.leased("environment", installed.path):
             yield installed.path / "bin" / "python"

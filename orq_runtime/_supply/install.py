@@ -168,7 +168,7 @@ class Installer:
         if lock.packages:
             listed = staged.with_name("lock.txt")
             listed.write_text("".join(self._line(item) for item in lock.packages), "utf-8")
-            self._uv.run(
+            self._uv.run_cached_first(
                 "install",
                 [
                     "pip",
@@ -182,7 +182,6 @@ class Installer:
                     "-r",
                     str(listed),
                 ],
-                indexes=True,
             )
         (staged / ".lock").unlink(missing_ok=True)
         self._sink(Event(phase="install", state="done", subject=key, done=total, total=total))

@@ -85,7 +85,7 @@ class Pinned:
         return LockedPackage(
             name=self.name,
             version=self.version,
-            digests=self.digests,
+            digests=self.digests if self.content is None else (f"content:{self.content}",),
             local=self.content is not None,
         )
 
@@ -121,8 +121,11 @@ class Resolver:
         """The lock that the store has for the spec; starts nothing."""
         return self._read(spec.digest().key())
 
-    def resolve(self, spec: Spec) -> Lock:
-        """The lock of the spec. Blocks. Raises `ResolutionFailed` with uv's reason."""
+    def resolve(self, spec: Spec, *, cached_first: bool = False) -> Lock:
+        """The lock of the spec. Blocks. Raises `ResolutionFailed` with uv's reason.
+
+        `cached_first` takes what uv's cache has if that solves it, without asking an index.
+        """
         digest = spec.digest()
         key = digest.key()
         if lock := self._read(key):
@@ -131,7 +134,7 @@ class Resolver:
         with self._store.exclusively("lock", key, on_wait=lambda: self._sink(waiting)):
             if lock := self._read(key):
                 return lock
-            lock = self._asked(spec)
+            lock = self._asked(spec, cached_first=cached_first)
             document = _document(lock)
             document["preimage"] = digest.preimage()
             write_json(self._store.locks / f"{key}.json", document)
@@ -141,9 +144,9 @@ class Resolver:
         document = read_json(self._store.locks / f"{key}.json")
         return None if document is None else _lock(document)
 
-    def _asked(self, spec: Spec) -> Lock:
+    def _asked(self, spec: Spec, *, cached_first: bool) -> Lock:
         own = [
-            Pinned(name=w.name, version=w.version, digests=(w.digest,), content=w.content)
+            Pinned(name=w.name, version=w.version, digests=(), content=w.content)
             for w in spec.local
         ]
         if not spec.requirements and not any(wheel.requires for wheel in spec.local):
@@ -151,12 +154,12 @@ class Resolver:
         count = len({item.name for item in spec.requirements})
         self._sink(Event(phase="resolve", state="started", total=count))
         with self._store.scratch() as scratch:
-            text = self._compile(spec, scratch)
+            text = self._compile(spec, scratch, cached_first=cached_first)
         packages = _merge(_parse(text), own, spec.requirements)
         self._sink(Event(phase="resolve", state="done", done=len(packages), total=len(packages)))
         return Lock(packages=packages, direct=spec.direct)
 
-    def _compile(self, spec: Spec, scratch: Path) -> str:
+    def _compile(self, spec: Spec, scratch: Path, *, cached_first: bool) -> str:
         wanted = [item.line for item in spec.requirements]
         wanted += [f"{wheel.name} @ {wheel.path.as_uri()}" for wheel in spec.local]
         wins = [f"{w.name} @ {w.path.as_uri()}" for w in spec.local if w.name in spec.beaten]
@@ -172,7 +175,10 @@ class Resolver:
         if spec.exclude_newer:
             arguments += ["--exclude-newer", spec.exclude_newer]
         try:
-            self._uv.run("resolve", arguments, indexes=True)
+            if cached_first:
+                self._uv.run_cached_first("resolve", arguments)
+            else:
+                self._uv.run("resolve", arguments, indexes=True)
         except SupplyError as error:
             raise _named(error, spec, scratch) from error.__cause__
         return (scratch / "lock.txt").read_text("utf-8")

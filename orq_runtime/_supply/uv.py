@@ -89,6 +89,18 @@ class Uv:
         if ended.status != 0:
             raise classify(lines, status=ended.status, offline=self._settings.offline)
 
+    def run_cached_first(self, phase: Phase, arguments: Sequence[str]) -> None:
+        """Run a command without network, and with it only if the cache does not suffice. Blocks.
+
+        A warm cache answers faster so, and an index that does not answer is not noticed.
+        """
+        try:
+            self.run(phase, [*arguments, "--offline"], indexes=True)
+        except ResolutionFailed:
+            if self._settings.offline:
+                raise
+            self.run(phase, arguments, indexes=True)
+
     def _found(self) -> Path:
         if self._binary is None:
             self._binary = _find_binary(self._settings.tool_environment.get("PATH"))

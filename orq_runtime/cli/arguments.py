@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import orq_runtime
+from orq_runtime.cli.terminal import put
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     from orq_runtime.model.plan import StartMode
 
 __all__ = ["Options", "parse"]
@@ -47,8 +50,19 @@ def parse(words: Sequence[str]) -> Options:
     return _parser().parse_args(words, namespace=Options())
 
 
+class _Parser(argparse.ArgumentParser):
+    """Prints its help as a result: argparse itself says nothing when nobody reads it."""
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Write the help to stdout, or to `file`."""
+        if file is None:
+            put(self.format_help().encode())
+        else:
+            super().print_help(file)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="orq-runtime",
         description="Runs Python functions in environments of their own, typed JSON in and out.",
         epilog="Exit codes: docs/verdicts.md. The commands in full: docs/cli.md.",

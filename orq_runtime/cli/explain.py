@@ -12,6 +12,8 @@ from orq_runtime.model.verdict import VERDICTS, exit_code_of_error
 
 __all__ = ["explain_error", "explain_outcome", "note", "verdict_of_error"]
 
+_TOLD_BY_PROBLEMS = ("wrong_type", "wrong_result", "bad_call")
+
 
 def note(text: str) -> None:
     """Say something that is no error."""
@@ -41,8 +43,11 @@ def explain_outcome(outcome: Outcome) -> None:
     """Say why a run has no value; nothing for one that has."""
     if outcome.ok:
         return
-    failure = outcome.failure or Failure(message=VERDICTS[outcome.verdict].meaning)
-    say("\n".join([f"orq-runtime: {outcome.verdict}: {_headline(failure)}", *_details(failure)]))
+    meaning = VERDICTS[outcome.verdict].meaning
+    failure = outcome.failure or Failure(message=meaning)
+    told = outcome.verdict in _TOLD_BY_PROBLEMS and failure.problems
+    headline = meaning if told else _headline(failure)
+    say("\n".join([f"orq-runtime: {outcome.verdict}: {headline}", *_details(failure)]))
     if outcome.hint:
         say(f"hint: {outcome.hint}")
 

@@ -64,7 +64,8 @@ class Progress:
             self._show(event, self._display)
 
     def _show(self, event: Event, display: _Display) -> None:
-        name = event.phase + (event.subject if event.phase in ("download", "build") else "")
+        # of downloads several go on at once, of everything else one
+        name = event.phase + (event.subject if event.phase == "download" else "")
         if event.state == "started":
             self._begun[name] = time.monotonic()
             if text := _under_way(event):
@@ -72,8 +73,8 @@ class Progress:
         elif event.state == "done":
             display.end("wait")  # whoever we waited for is done too
             display.end(name)
-            seconds = time.monotonic() - self._begun.pop(name, time.monotonic())
-            if text := _over(event, seconds):
+            now = time.monotonic()
+            if text := _over(event, now - self._begun.pop(name, now)):
                 display.line(text)
         elif event.message and not event.total:  # a note, not a count
             display.line(event.message)

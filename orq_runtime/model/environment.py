@@ -51,8 +51,11 @@ class Interpreter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedPackage:
-    """One resolved distribution. `digests` are `sha256:...` of its files; `local` marks what was
-    built from a component or taken from its `vendor/`.
+    """One resolved distribution.
+
+    `local` marks what was built from a component or taken from its `vendor/`. `digests` are
+    `sha256:...` of its files, or one `content:...` of a local wheel, which building it again gives
+    again.
     """
 
     name: str

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from orq_runtime._supply import Supplier
 from orq_runtime.errors import (
     BadComponent,
     BadRequirement,
     BuildFailed,
+    IndexUnavailable,
     ResolutionFailed,
     StoreError,
     SupplyError,
 )
-from orq_runtime.model.environment import Environment
+from orq_runtime.model.environment import Environment, SupplyRequest
+from orq_runtime.settings import load
 from tests.supply_fixtures import (
     HOST_MINOR,
     Recorder,
@@ -319,3 +323,50 @@ def test_the_support_layer_is_the_hosts_own_and_apart(shop: Shop) -> None:
     names = {path.name for path in environment.support.iterdir()}
     assert {"orjson", "typeguard", "typing_extensions.py"} <= names
     assert [] == [p for p in environment.site_packages.iterdir() if "typeguard" in p.name]
+
+
+def _supplier_with(shop: Shop, **tools: str) -> Supplier:
+    """A supplier that may use this machine's network, with further variables for its tools."""
+    settings = shop.settings(offline=False)
+    tools = {**load().tool_environment, **tools}
+    return Supplier(settings=replace(settings, tool_environment=tools))
+
+
+def test_an_index_that_does_not_answer_is_retryable(shop: Shop) -> None:
+    """No answer is the index's fault, and no statement about the requirement."""
+    supplier = _supplier_with(shop, HTTPS_PROXY="http://127.0.0.1:1", UV_HTTP_RETRIES="0")
+
+    with pytest.raises(IndexUnavailable) as failed:
+        supplier.supply(SupplyRequest(requirements=("nowhere",)))
+
+    assert failed.value.retryable
+    assert "a package index did not answer" in failed.value.message
+
+
+@pytest.mark.network
+def test_a_prepared_build_kit_builds_without_a_network(shop: Shop, tmp_path: Path) -> None:
+    """After `prepare`, a vendored sdist that needs setuptools builds with the network denied."""
+    _supplier_with(shop).prepare(None)
+    text = (
+        '[build-system]\nrequires = ["setuptools>=61"]\nbuild-backend = "setuptools.build_meta"\n'
+        '[project]\nname = "beta"\nversion = "1.0"\n'
+    )
+    folder = make_component(tmp_path / "core", {})
+    make_sdist(folder / "vendor", "beta", files={"pyproject.toml": text, "beta.py": "X = 1\n"})
+    make_wheel(folder / "vendor", "alpha")
+    denied = {"HTTPS_PROXY": "http://127.0.0.1:1", "UV_HTTP_RETRIES": "0"}
+
+    supplier = _supplier_with(shop, **denied)
+    environment = supplier.supply(SupplyRequest(components=(supplier.component(folder),)))
+
+    assert {"alpha": "1.0", "beta": "1.0"} == _pins(environment)
+
+
+@pytest.mark.network
+def test_a_package_that_an_index_has_as_source_only_is_named(shop: Shop) -> None:
+    """Nothing from an index is built; the package and the way out are told."""
+    with pytest.raises(ResolutionFailed) as failed:
+        _supplier_with(shop).supply(SupplyRequest(requirements=("docopt==0.6.2",)))
+
+    assert "docopt==0.6.2 has no usable wheels" in failed.value.message
+    assert "vendor a wheel of it" in str(failed.value.hint)

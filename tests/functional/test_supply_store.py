@@ -141,6 +141,22 @@ def test_after_a_cleaning_supply_makes_it_again(shop: Shop, component: Path) -> 
     assert (first, "built") == (second, second.origin)
 
 
+def test_a_wheel_built_to_other_bytes_of_the_same_content_is_the_same(
+    shop: Shop, component: Path
+) -> None:
+    """Keys and locks take what a local wheel holds; how its archive is packed is not in them."""
+    first = shop.supply(component)
+    shop.supplier().clean()
+    backend = component / "backend.py"
+    text = backend.read_text("utf-8").replace('name), "w")', 'name), "w", zipfile.ZIP_DEFLATED)')
+    assert text != backend.read_text("utf-8")
+    backend.write_text(text, "utf-8")
+
+    second = shop.supply(component)
+
+    assert (first, "built") == (second, second.origin)
+
+
 def test_a_lease_of_what_was_removed_is_an_error(shop: Shop) -> None:
     """A lease never stands for a folder that is not there."""
     environment = shop.supply(requirements=["beta"])
