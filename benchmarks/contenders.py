@@ -26,7 +26,18 @@ import uv
 from benchmarks.workloads import Workload
 from orq_runtime import Environment, Runtime, Step, settings
 
-__all__ = ["BARE", "CLI_WARM", "HOT", "UV_WARM", "Contender", "Pace", "bare", "of_workload"]
+__all__ = [
+    "BARE",
+    "CLI_WARM",
+    "HOT",
+    "UV_WARM",
+    "Contender",
+    "Pace",
+    "Ready",
+    "bare",
+    "of_workload",
+    "supply",
+]
 
 Pace = Literal["once", "paced", "back to back", "cold"]
 
@@ -44,6 +55,15 @@ class Contender:
     work: str
     pace: Pace
     call: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A workload's contenders, and in what orq_runtime runs it: environment and isolation."""
+
+    contenders: tuple[Contender, ...]
+    environment: Environment
+    isolation: str
 
 
 def spawn(argv: Sequence[str | os.PathLike[str]], environ: Mapping[str, str]) -> tuple[float, str]:
@@ -84,13 +104,19 @@ def bare(interpreter: Path) -> list[Contender]:
     ]
 
 
+def supply(work: Workload, scratch: Path, cache_dir: Path) -> Step:
+    """Write a workload's component and put its environment into the store; its step."""
+    step = Step(file=work.write_component(scratch / work.name), function=work.function)
+    with Runtime(cache_dir=cache_dir) as runtime:
+        runtime.supply(step)
+    return step
+
+
 @contextlib.contextmanager
-def of_workload(
-    work: Workload, scratch: Path, cache_dir: Path
-) -> Iterator[tuple[list[Contender], Environment]]:
-    """Every contender of a workload, ready to be called, and its environment."""
-    file = work.write_component(scratch / work.name)
-    step = Step(file=file, function=work.function)
+def of_workload(work: Workload, step: Step, scratch: Path, cache_dir: Path) -> Iterator[Ready]:
+    """Every contender of a workload that was supplied, ready to be called."""
+    file = step.file
+    assert file is not None
     with contextlib.ExitStack() as stack:
         runtime = stack.enter_context(Runtime(cache_dir=cache_dir))
         environment = runtime.supply(step)
@@ -103,7 +129,11 @@ def of_workload(
             peer = _pool(work, environment, file.parent, tasks)
             call = stack.enter_context(peer)
             contenders += _twice(name, work, call)
-        yield contenders, environment
+        yield Ready(
+            contenders=tuple(contenders),
+            environment=environment,
+            isolation=runtime.run(step, work.inputs).isolation,
+        )
 
 
 def _twice(name: str, work: Workload, call: Callable[[], float]) -> list[Contender]:

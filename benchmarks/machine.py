@@ -15,7 +15,7 @@ import uv
 import orq_runtime
 from orq_runtime import Environment
 
-__all__ = ["describe_machine", "load_average", "versions"]
+__all__ = ["describe_machine", "load_average", "source_version", "versions"]
 
 
 def describe_machine() -> dict[str, object]:
@@ -37,9 +37,23 @@ def load_average() -> float:
     return round(os.getloadavg()[0], 2)
 
 
+def source_version() -> str | None:
+    """The commit that was measured, `-dirty` where the tree differed; None outside a repository."""
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=10"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return said.stdout.strip() or None
+
+
 def versions(environments: Iterable[Environment]) -> dict[str, str]:
     """What took part: host, guest, support layer, uv and the workloads' own packages."""
-    said = subprocess.run([uv.find_uv_bin(), "--version"], capture_output=True, text=True)
+    said = subprocess.run(
+        [uv.find_uv_bin(), "--version"], capture_output=True, text=True, check=True
+    )
     found = {
         "orq_runtime": orq_runtime.__version__,
         "python": platform.python_version(),

@@ -71,7 +71,9 @@ def _circumstances(result: Result) -> str:
         f"Measured {result['date'][:10]} on {machine['processor']}, {machine['cores']} cores, "
         f"{machine['memory_gib']} GiB, {machine['kernel']}{virtual}; load {load['before']} before "
         f"and {load['after']} after. {result['settings']['rounds']} rounds, of which "
-        f"{result['settings']['cold_rounds']} had cold starts. Versions: {versions}.\n"
+        f"{result['settings']['cold_rounds']} had cold starts. Commit {result['source']}, "
+        f"isolation `{result['isolation']}`. "
+        f"Versions: {versions}.\n"
     )
 
 

@@ -26,9 +26,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import contenders, figures, machine
-from benchmarks.contenders import Contender
+from benchmarks.contenders import Contender, Ready
 from benchmarks.workloads import WORKLOADS, Workload
-from orq_runtime import Environment
 
 __all__ = ["main"]
 
@@ -53,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cold = 1 if options.quick else min(_COLD_ROUNDS, rounds)
     works = [work for work in WORKLOADS if options.work in (None, work.name)]
     before = machine.load_average()
-    with _ready(works) as (field, environments):
+    with _ready(works) as ready:
+        environments = [one.environment for one in ready]
+        field = contenders.bare(environments[0].interpreter.path)
+        field += [one for work in ready for one in work.contenders]
         measured = _measure(field, rounds=rounds, cold_rounds=cold)
     result = {
         "benchmark": "starts",
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": machine.describe_machine(),
         "load_average": {"before": before, "after": machine.load_average()},
+        "source": machine.source_version(),
+        "isolation": ready[0].isolation,
         "versions": machine.versions(environments),
         "settings": {
             "rounds": rounds,
@@ -90,20 +94,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def _ready(works: Sequence[Workload]) -> Iterator[tuple[list[Contender], list[Environment]]]:
+def _ready(works: Sequence[Workload]) -> Iterator[list[Ready]]:
     """All contenders, with everything made that a warm and a hot start presuppose."""
     with tempfile.TemporaryDirectory(prefix="starts-") as folder, contextlib.ExitStack() as stack:
         scratch = Path(folder)
-        field: list[Contender] = []
-        environments = []
-        for work in works:
-            made, environment = stack.enter_context(
-                contenders.of_workload(work, scratch, scratch / "cache")
-            )
-            field += made
-            environments.append(environment)
-        stack.callback(_make_removable, scratch)
-        yield [*contenders.bare(environments[0].interpreter.path), *field], environments
+        stack.callback(_make_removable, scratch)  # when nobody uses it any more
+        cache = scratch / "cache"
+        steps = [(work, contenders.supply(work, scratch, cache)) for work in works]
+        yield [
+            stack.enter_context(contenders.of_workload(work, step, scratch, cache))
+            for work, step in steps
+        ]
 
 
 def _make_removable(scratch: Path) -> None:

@@ -14,9 +14,19 @@ if TYPE_CHECKING:
     from orq_runtime.model.environment import Environment
     from orq_runtime.model.limits import Limits
     from orq_runtime.model.outcome import Outcome
+    from orq_runtime.model.policy import Policy
     from orq_runtime.model.step import Step
 
-__all__ = ["AsyncRuntime", "Environment", "Limits", "Outcome", "Runtime", "Step", "errors"]
+__all__ = [
+    "AsyncRuntime",
+    "Environment",
+    "Limits",
+    "Outcome",
+    "Policy",
+    "Runtime",
+    "Step",
+    "errors",
+]
 
 __version__ = "0.1.0"
 
@@ -25,6 +35,7 @@ _HOMES = {
     "Environment": "orq_runtime.model.environment",
     "Limits": "orq_runtime.model.limits",
     "Outcome": "orq_runtime.model.outcome",
+    "Policy": "orq_runtime.model.policy",
     "Runtime": "orq_runtime._runtime",
     "Step": "orq_runtime.model.step",
 }

@@ -12,12 +12,13 @@ from typing import Self, TypeVar
 from orq_runtime import settings
 from orq_runtime._run import drive_async
 from orq_runtime._session import Run, Session
-from orq_runtime.errors import NeverStarted
+from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
 from orq_runtime.model.environment import Environment
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.plan import StartMode
+from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 
 __all__ = ["AsyncRuntime"]
@@ -42,8 +43,9 @@ class AsyncRuntime:
         default_index: str | None = None,
         find_links: Iterable[str] | None = None,
         exclude_newer: str | None = None,
-        isolation: str = "process",
+        isolation: str = "auto",
         limits: Limits | None = None,
+        policy: Policy | None = None,
         spares: int = 1,
         start: StartMode = "zygote",
         concurrency: int | None = None,
@@ -61,6 +63,7 @@ class AsyncRuntime:
             ),
             isolation=isolation,
             limits=limits or Limits(),
+            policy=policy or Policy(),
             spares=spares,
             start=start,
             sink=on_event,
@@ -163,7 +166,7 @@ class AsyncRuntime:
             slot, machine = await _in_thread(
                 lambda: session.claim(run), undo=lambda _: session.discard(run)
             )
-        except NeverStarted as error:
+        except SandboxError as error:
             return session.refuse(run, error)
         await drive_async.run(machine, slot, run.request)
         return session.finish(run)

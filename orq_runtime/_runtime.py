@@ -13,12 +13,13 @@ from orq_runtime import settings
 from orq_runtime._run import drive_sync
 from orq_runtime._run.drive_sync import Canceller
 from orq_runtime._session import Run, Session
-from orq_runtime.errors import NeverStarted
+from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
 from orq_runtime.model.environment import Environment
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.plan import StartMode
+from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 
 __all__ = ["RunFuture", "Runtime"]
@@ -65,9 +66,10 @@ class Runtime:
 
     `cache_dir`, `python`, `offline`, `index`, `default_index`, `find_links` and `exclude_newer` are
     the settings of `orq_runtime.settings`, given here or taken from the user's own. `isolation`
-    names the tier, `limits` are the defaults of each run, `spares` children are kept parked for
-    each environment, `start` is `zygote` or `exec`, `concurrency` bounds the runs of `submit` and
-    `map`, and `on_event` is told of progress.
+    names the tier (`auto`: the strongest this machine has), `limits` are the defaults of each run,
+    `policy` is what every run may touch, `spares` children are kept parked for each environment,
+    `start` is `zygote` or `exec`, `concurrency` bounds the runs of `submit` and `map`, and
+    `on_event` is told of progress.
 
     Close it, or use it in a `with`: closing ends every run and every process.
     """
@@ -82,8 +84,9 @@ class Runtime:
         default_index: str | None = None,
         find_links: Iterable[str] | None = None,
         exclude_newer: str | None = None,
-        isolation: str = "process",
+        isolation: str = "auto",
         limits: Limits | None = None,
+        policy: Policy | None = None,
         spares: int = 1,
         start: StartMode = "zygote",
         concurrency: int | None = None,
@@ -101,6 +104,7 @@ class Runtime:
             ),
             isolation=isolation,
             limits=limits or Limits(),
+            policy=policy or Policy(),
             spares=spares,
             start=start,
             sink=on_event,
@@ -214,7 +218,7 @@ class Runtime:
     def _driven(self, run: Run, canceller: Canceller | None) -> Outcome:
         try:
             slot, machine = self._session.claim(run)
-        except NeverStarted as error:
+        except SandboxError as error:
             return self._session.refuse(run, error)
         drive_sync.run(machine, slot, run.request, canceller)
         return self._session.finish(run)

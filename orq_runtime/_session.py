@@ -6,8 +6,6 @@ to its end, which is each facade's own, and `finish`.
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -15,23 +13,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from orq_runtime import _fs
 from orq_runtime._run import capabilities, codec
 from orq_runtime._run.bundle import stage
-from orq_runtime._run.launch import GUEST_VARIABLES, Launch, launch_exec
+from orq_runtime._run.ground import Grounds
+from orq_runtime._run.launch import GUEST_VARIABLES, Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.outcome import Circumstances, conclude, never_began
 from orq_runtime._run.pool import Pool
 from orq_runtime._run.slot import Slot
+from orq_runtime._run.wall import grants, wall_of
 from orq_runtime._supply import Supplier
 from orq_runtime._supply.store import Lease
-from orq_runtime.errors import NeverStarted, NotFound, RequestError, StoreError
+from orq_runtime.errors import (
+    InternalError,
+    NotFound,
+    RequestError,
+    SandboxError,
+    StoreError,
+    WallUnavailable,
+)
 from orq_runtime.events import Sink
 from orq_runtime.languages import language
 from orq_runtime.model.environment import Component, Environment, SupplyRequest
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Start
 from orq_runtime.model.plan import RunPlan, StartMode
+from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 from orq_runtime.settings import Settings
 
@@ -48,7 +55,6 @@ class Run:
     launch: Launch
     limits: Limits
     request: bytes
-    folder: Path
     is_cold: bool
     started_ns: int
     start: Start = "warm"
@@ -66,20 +72,26 @@ class Session:
         settings: Settings,
         isolation: str,
         limits: Limits,
+        policy: Policy,
         spares: int,
         start: StartMode,
         sink: Sink,
     ) -> None:
         if start not in _STARTS:
             raise RequestError(f"unknown start: `{start}`", hint="one of: `zygote`, `exec`")
-        self.isolation = capabilities.choose(isolation)
         self.settings = settings
         self.limits = limits
+        self.policy = policy
         self.supplier = Supplier(settings=settings, sink=sink)
         self._start_mode = start
-        self._pool = Pool(spares=spares)
-        self._stack = contextlib.ExitStack()
-        self._runs_folder: Path | None = None
+        self._grounds = Grounds(settings.temporary_dir)
+        self.isolation = capabilities.choose(
+            isolation,
+            cache_dir=settings.cache_dir,
+            interpreter=self.supplier.host_interpreter,
+            grounds=self._grounds,
+        )
+        self._pool = Pool(self._grounds, spares=spares)
         self._lock = threading.Lock()
         self._is_closed = False
         self._leases: dict[str, Lease] = {}
@@ -150,21 +162,17 @@ class Session:
         plan = language(step.language).plan(step, components, environment, code)
         preload = plan.preload if self._start_mode == "zygote" else ()
         bundle = stage(self.settings.cache_dir, environment.interpreter)
-        folder = Path(tempfile.mkdtemp(prefix="run-", dir=self._folder()))
-        variables = {**GUEST_VARIABLES, "HOME": str(folder), "TMPDIR": str(folder)}
-        try:
-            message = codec.encode_request(
-                plan, inputs or {}, folder=str(folder), environ=variables
-            )
-        except BaseException:
-            folder.rmdir()
-            raise
+        message = codec.encode_request(
+            plan, inputs or {}, environ={**GUEST_VARIABLES, **self.policy.environ}
+        )
+        wall = wall_of(
+            self.isolation, self.policy, limits or self.limits, self._granted(plan, bundle)
+        )
         return Run(
             plan=plan,
-            launch=Launch(environment=environment, bundle=bundle, preload=preload),
+            launch=Launch(environment=environment, bundle=bundle, wall=wall, preload=preload),
             limits=limits or self.limits,
             request=message,
-            folder=folder,
             is_cold=environment.origin == "built",
             started_ns=started_ns,
             timings={"supply": (supplied_ns - started_ns) / 1e9},
@@ -174,7 +182,7 @@ class Session:
         """Give the run its child and its machine. Blocks. Raises `NeverStarted`."""
         before = time.monotonic_ns()
         if self._start_mode == "exec":
-            slot = launch_exec(run.launch)
+            slot = launch_exec(run.launch, self._grounds.make(self.isolation))
         else:
             slot, run.start = self._pool.claim(run.launch)
         run.slot = slot
@@ -188,14 +196,20 @@ class Session:
 
     def finish(self, run: Run) -> Outcome:
         """The outcome; the child, its folder and its descriptors are gone afterwards."""
-        self.discard(run)
         if run.machine is None:
-            return never_began("no child could be had", self._circumstances(run))
-        return conclude(run.machine, self._circumstances(run))
-
-    def refuse(self, run: Run, error: NeverStarted) -> Outcome:
-        """The outcome of a run whose claim failed."""
+            raise InternalError("a run ends after it was claimed")
+        outcome = conclude(run.machine, self._circumstances(run))
+        alone = run.slot.process if run.slot is not None else None
+        if outcome.verdict == "never_started" and alone is not None:
+            return self.refuse(run, why_it_died(alone, "the guest"))
         self.discard(run)
+        return outcome
+
+    def refuse(self, run: Run, error: SandboxError) -> Outcome:
+        """The outcome of a run whose child could not be had. Raises `WallUnavailable`."""
+        self.discard(run)
+        if isinstance(error, WallUnavailable):
+            raise error
         return never_began(error.message, self._circumstances(run))
 
     def discard(self, run: Run) -> None:
@@ -205,7 +219,6 @@ class Session:
             run.slot = None
             if self._start_mode == "zygote":
                 self._pool.refill(run.launch)
-        _fs.remove_tree(run.folder)
 
     def _circumstances(self, run: Run) -> Circumstances:
         wall = (time.monotonic_ns() - run.started_ns) / 1e9
@@ -218,15 +231,16 @@ class Session:
             timings={**run.timings, "total": wall},
         )
 
-    # -- its life ------------------------------------------------------------------------------
+    def _granted(self, plan: RunPlan, bundle: Path) -> tuple[str, ...]:
+        """What the wall lets a run read: its component, or its file alone where it has none."""
+        if self.isolation == "process":
+            return ()
+        own = [component.path for component in plan.components]
+        if plan.file is not None and not any(plan.file.is_relative_to(path) for path in own):
+            own.append(plan.file)
+        return grants(plan.environment, bundle, own)
 
-    def _folder(self) -> Path:
-        with self._lock:
-            if self._runs_folder is None:
-                parent = self.settings.cache_dir / "runs"
-                _fs.sweep(parent)
-                self._runs_folder = self._stack.enter_context(_fs.scratch(parent))
-            return self._runs_folder
+    # -- its life ------------------------------------------------------------------------------
 
     def close(self) -> None:
         """End every zygote and every run, and remove the runs' folders."""
@@ -235,8 +249,7 @@ class Session:
         for lease in self._leases.values():
             lease.close()
         self._leases.clear()
-        self._stack.close()
-        self._runs_folder = None
+        self._grounds.close()
 
 
 def _code(step: Step) -> str:

@@ -40,8 +40,8 @@ class Settings:
     `index` are further package indexes, `default_index` replaces the public one, `find_links` are
     folders or pages of distributions; they may hold credentials and are never shown. `offline`
     forbids the network to supply. `exclude_newer` (`2022-07-01` or RFC 3339) dates a resolution.
-    `debug` has the command line show tracebacks of its own failures. `tool_environment` is what uv
-    inherits: certificates, proxies and PATH, nothing else.
+    `debug` has the command line show tracebacks of its own failures. `temporary_dir` is where
+    TMPDIR points, `tool_environment` what uv inherits: certificates, proxies and PATH.
     """
 
     cache_dir: Path
@@ -52,6 +52,7 @@ class Settings:
     find_links: tuple[str, ...] = ()
     exclude_newer: str | None = None
     debug: bool = False
+    temporary_dir: Path
     tool_environment: Mapping[str, str]
 
 
@@ -67,6 +68,7 @@ def load(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
     values.update({key: value for key, value in given.items() if value is not None})
     settings = Settings(
         cache_dir=_default_cache_dir(source),
+        temporary_dir=Path(source.get("TMPDIR") or "/tmp"),
         tool_environment={key: source[key] for key in _PASSED_TO_UV if key in source},
     )
     return replace(settings, **{key: _READERS[key](key, value) for key, value in values.items()})  # type: ignore[arg-type]  # each reader returns its field's type
@@ -160,4 +162,5 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "debug": _flag,
 }
 
-assert set(_READERS) | {"tool_environment"} == {item.name for item in fields(Settings)}
+_GIVEN_BY_THE_MACHINE = {"temporary_dir", "tool_environment"}
+assert {*_READERS, *_GIVEN_BY_THE_MACHINE} == {item.name for item in fields(Settings)}

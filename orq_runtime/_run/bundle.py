@@ -29,7 +29,8 @@ _COMPILE_SECONDS = 120
 @functools.cache
 def _sources() -> tuple[tuple[str, bytes], ...]:
     folder = Path(wire.__file__).parent
-    return tuple((path.name, path.read_bytes()) for path in sorted(folder.glob("*.py")))
+    files = sorted(folder.rglob("*.py"))
+    return tuple((str(path.relative_to(folder)), path.read_bytes()) for path in files)
 
 
 def stage(cache_dir: Path, interpreter: Interpreter) -> Path:
@@ -55,6 +56,7 @@ def _fill(folder: Path, interpreter: Interpreter) -> None:
     package = folder / "orq_sandbox"
     package.mkdir(parents=True)
     for name, content in _sources():
+        (package / name).parent.mkdir(exist_ok=True)
         (package / name).write_bytes(content)
     shutil.move(package / "__main__.py", folder / "__main__.py")
     # by content, not by time: a published file's time means nothing

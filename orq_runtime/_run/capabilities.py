@@ -1,32 +1,152 @@
-"""Which isolation this machine gives a run, or the error that says why not.
+"""Which isolation this machine gives, found by trying it, or the error that says why not.
 
-Confinement is all or an error: a tier that cannot be given is never replaced by a weaker one.
+Rules of this file:
+
+1. Confinement is all or an error: a tier that cannot be given is never replaced by a weaker one
+   that was not asked for. `auto` is `namespaces`, else `landlock`; it never is `process`.
+2. A tier is there when a throw-away guest stood behind it and its canary attacks failed; what the
+   kernel's switches say is not asked.
+3. What was found good is remembered for this boot, kernel, user and guest; what was not is tried
+   again.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import select
+import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from orq_runtime.errors import RequestError, WallUnavailable
+from orq_runtime import _fs
+from orq_runtime._digest import Digest
+from orq_runtime._run.bundle import stage
+from orq_runtime._run.ground import Ground, Grounds
+from orq_runtime._run.launch import start_guest, why_it_died
+from orq_runtime._run.wall import Wall, system_grants
+from orq_runtime.errors import RequestError, SandboxError, WallUnavailable
+from orq_runtime.model.environment import Interpreter
 
-__all__ = ["TIERS", "choose"]
+__all__ = ["CONFINED", "TIERS", "Capability", "choose", "try_tier"]
 
-TIERS: Final = ("auto", "namespaces", "landlock", "process")
+CONFINED: Final = ("namespaces", "landlock")
+TIERS: Final = ("auto", *CONFINED, "process")
+_TRIAL_SECONDS: Final = 30.0
 
 
-def choose(isolation: str) -> str:
-    """The tier in force for a request. Raises `WallUnavailable` when it cannot be given."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capability:
+    """Whether a tier can be had; `reason` says why not, `landlock` the kernel's version of it."""
+
+    tier: str
+    is_available: bool
+    reason: str = ""
+    landlock: int = 0
+
+
+def choose(
+    isolation: str, *, cache_dir: Path, interpreter: Callable[[], Interpreter], grounds: Grounds
+) -> str:
+    """The tier in force for a request. May start a throw-away process. Blocks.
+
+    Raises `WallUnavailable` when it cannot be given, `RequestError` for an unknown name.
+    """
     if isolation not in TIERS:
-        raise RequestError(
-            f"unknown isolation: `{isolation}`",
-            hint="one of: " + ", ".join(f"`{t}`" for t in TIERS),
-        )
+        known = ", ".join(f"`{tier}`" for tier in TIERS)
+        raise RequestError(f"unknown isolation: `{isolation}`", hint=f"one of: {known}")
     if not sys.platform.startswith("linux"):
         raise WallUnavailable(f"runs need Linux; this is `{sys.platform}`")
     if isolation == "process":
         return isolation
+    refused = []
+    for tier in CONFINED if isolation == "auto" else (isolation,):
+        found = try_tier(tier, cache_dir=cache_dir, interpreter=interpreter(), grounds=grounds)
+        if found.is_available:
+            return tier
+        refused.append(f"{tier}: {found.reason}")
     raise WallUnavailable(
-        f"isolation `{isolation}` is not available in this version",
-        hint="isolation `process` is: a fresh process and a clean environment, and no wall",
+        f"isolation `{isolation}` cannot be had here: " + "; ".join(refused),
+        hint="`orq-runtime doctor` says how to get it; `--isolation process` runs without a wall",
     )
+
+
+def try_tier(
+    tier: str, *, cache_dir: Path, interpreter: Interpreter, grounds: Grounds
+) -> Capability:
+    """Stand a throw-away guest behind the tier and attack it from inside. Blocks."""
+    bundle = stage(cache_dir, interpreter)
+    note = cache_dir / "v1" / "capabilities" / f"{_identity(tier, bundle)}.json"
+    if (remembered := _remembered(tier, note)) is not None:
+        return remembered
+    ground = grounds.make(tier)
+    try:
+        with tempfile.NamedTemporaryFile(dir=ground.scratch.parent) as canary:
+            found = _tried(tier, interpreter, bundle, ground, canary.name)
+    except SandboxError as error:
+        return Capability(tier=tier, is_available=False, reason=error.message)
+    finally:
+        ground.remove()
+    _fs.write_atomic(note, json.dumps(found).encode())
+    return Capability(tier=tier, is_available=True, landlock=_number(found.get("landlock")))
+
+
+def _tried(
+    tier: str, interpreter: Interpreter, bundle: Path, ground: Ground, canary: str
+) -> Mapping[str, object]:
+    wall = Wall(tier=tier, read_only=system_grants(interpreter, bundle))
+    policy = wall.policy(scratch=ground.scratch, run_uid=ground.run_uid)
+    reader, writer = os.pipe()
+    try:
+        orders = {"mode": "probe", "descriptors": [writer], "wall": {**policy, "canary": canary}}
+        process = start_guest(interpreter.path, bundle, orders)
+        os.close(writer)
+        writer = -1
+        return _report(process, reader)
+    finally:
+        os.close(reader)
+        if writer >= 0:
+            os.close(writer)
+
+
+def _report(process: subprocess.Popen[bytes], reader: int) -> Mapping[str, object]:
+    try:
+        is_ready = select.select([reader], [], [], _TRIAL_SECONDS)[0]
+        said = os.read(reader, 65536) if is_ready else b""
+        if not said:
+            raise why_it_died(process, "the trial guest")
+        document = json.loads(said)
+        if not isinstance(document, dict):
+            raise WallUnavailable("the trial guest spoke nonsense")
+        return document
+    finally:
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+def _identity(tier: str, bundle: Path) -> str:
+    digest = Digest("capability", 1).text("tier", tier).text("guest", bundle.name)
+    digest.text("boot", Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    digest.text("kernel", " ".join(os.uname()[2:4]))
+    digest.text("user", f"{os.geteuid()} {os.getegid()}")
+    # another user namespace is another machine, as far as confinement goes
+    digest.text("namespace", str(Path("/proc/self/ns/user").readlink()))
+    return digest.key()
+
+
+def _remembered(tier: str, note: Path) -> Capability | None:
+    try:
+        found = json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return Capability(tier=tier, is_available=True, landlock=_number(found.get("landlock")))
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

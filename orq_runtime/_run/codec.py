@@ -24,7 +24,7 @@ _LAPS = frozenset(("decode", "load", "check", "call", "check_result", "encode"))
 
 
 def encode_request(
-    plan: RunPlan, inputs: Mapping[str, object], *, folder: str, environ: Mapping[str, str]
+    plan: RunPlan, inputs: Mapping[str, object], *, environ: Mapping[str, str]
 ) -> bytes:
     """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON."""
     document = {
@@ -32,7 +32,6 @@ def encode_request(
         "source": plan.source,
         "function": plan.function,
         "roots": [str(root) for root in plan.import_roots],
-        "folder": folder,
         "environ": dict(environ),
         "inputs": dict(inputs),
     }

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from orq_runtime._run.channel import Channel
+from orq_runtime._run.ground import Ground
 from orq_runtime._run.slot import Slot
-from orq_runtime.errors import NeverStarted
+from orq_runtime._run.wall import Wall
+from orq_runtime.errors import NeverStarted, WallUnavailable
 from orq_runtime.model.environment import Environment
 
-__all__ = ["GUEST_VARIABLES", "Launch", "last_words", "launch", "launch_exec"]
+__all__ = ["GUEST_VARIABLES", "Launch", "launch", "launch_exec", "start_guest", "why_it_died"]
 
 GUEST_VARIABLES: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 """All that a guest's environment holds before the run's own variables."""
 
 _MOST_WORDS = 64 * 1024
+_WALL_STATUS = 77  # the guest's `boot.WALL_STATUS`
+_END_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,26 +34,44 @@ class Launch:
 
     environment: Environment
     bundle: Path
+    wall: Wall
     preload: tuple[str, ...] = ()
 
 
 def launch(
-    what: Launch, mode: str, descriptors: Sequence[int], preload: Sequence[str] = ()
+    what: Launch,
+    ground: Ground,
+    mode: str,
+    descriptors: Sequence[int],
+    run: Mapping[str, object] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a guest in `mode` with the descriptors at their own numbers.
 
-    Its stderr is a pipe until it has booted: `last_words`. Raises `NeverStarted`.
+    Its stderr is a pipe until it has booted: `why_it_died`. Raises `NeverStarted`.
     """
     environment = what.environment
-    command = [
-        *(str(environment.python), "-I", "-S", "-B", str(what.bundle), mode),
-        ",".join(map(str, descriptors)),
-        *(str(environment.support), str(environment.site_packages), str(environment.path)),
-        *preload,
-    ]
+    orders = {
+        "mode": mode,
+        "descriptors": list(descriptors),
+        "wall": what.wall.policy(scratch=ground.scratch, run_uid=ground.run_uid),
+        "run": dict(run or {}),
+        "support": str(environment.support),
+        "site_packages": str(environment.site_packages),
+        "prefix": str(environment.path),
+        "preload": list(what.preload),
+    }
+    return start_guest(environment.python, what.bundle, orders)
+
+
+def start_guest(
+    python: Path, bundle: Path, orders: Mapping[str, object]
+) -> subprocess.Popen[bytes]:
+    """A guest process with these orders, in a clean environment and a session of its own."""
+    descriptors = orders["descriptors"]
+    assert isinstance(descriptors, list)
     try:
         return subprocess.Popen(
-            command,
+            [str(python), "-I", "-S", "-B", str(bundle), json.dumps(orders)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -59,26 +82,39 @@ def launch(
         )
     except OSError as error:
         raise NeverStarted(
-            f"cannot start `{environment.python}`: {error.strerror}",
+            f"cannot start `{python}`: {error.strerror}",
             hint="`orq-runtime cache clean` makes environments anew",
         ) from error
 
 
-def launch_exec(what: Launch) -> Slot:
-    """A process of its own for one run: the same harness without a zygote."""
+def launch_exec(what: Launch, ground: Ground) -> Slot:
+    """A process of its own for one run: the same harness without a zygote. It owns the ground."""
     channel = Channel()
     try:
-        process = launch(what, "exec", channel.guest_ends())
+        folder = ground.run_folder()
+        run = {} if folder is None else {"folder": str(folder)}
+        process = launch(what, ground, "exec", channel.guest_ends(), run)
         channel.forget_guest()
-        if process.stderr is not None:
-            process.stderr.close()
-        return Slot(channel, os.pidfd_open(process.pid), process)
+        return Slot(channel, os.pidfd_open(process.pid), process=process, folder=ground.scratch)
     except BaseException:
         channel.close()
+        ground.remove()
         raise
 
 
-def last_words(process: subprocess.Popen[bytes]) -> str:
+def why_it_died(process: subprocess.Popen[bytes], what: str) -> NeverStarted | WallUnavailable:
+    """The error for a guest that closed its sockets before it was of use."""
+    try:
+        status = process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        return NeverStarted(f"{what} closed its socket")
+    words = _last_words(process)
+    if status == _WALL_STATUS:
+        return WallUnavailable(words, hint="`orq-runtime doctor` says what this machine can give")
+    return NeverStarted(f"{what} ended with status {status} {words}".strip())
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> str:
     """What a guest that died in its boot wrote to stderr, as far as it is there now."""
     if process.stderr is None:
         return ""

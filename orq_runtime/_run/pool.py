@@ -13,6 +13,7 @@ import contextlib
 import threading
 from typing import Literal
 
+from orq_runtime._run.ground import Grounds
 from orq_runtime._run.launch import Launch
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.zygote import Zygote
@@ -30,7 +31,8 @@ class _Entry:
 class Pool:
     """Claims for many threads. `spares` children are kept parked under each zygote."""
 
-    def __init__(self, *, spares: int = 1) -> None:
+    def __init__(self, grounds: Grounds, *, spares: int = 1) -> None:
+        self._grounds = grounds
         self._spares = spares
         self._lock = threading.Lock()
         self._entries: dict[Launch, _Entry] = {}
@@ -97,7 +99,7 @@ class Pool:
         if entry.zygote is not None and entry.zygote.is_alive:
             return entry.zygote, False
         self._drop(entry)
-        entry.zygote = Zygote(what)
+        entry.zygote = Zygote(what, self._grounds.make(what.wall.tier))
         return entry.zygote, True
 
     def _drop(self, entry: _Entry) -> None:

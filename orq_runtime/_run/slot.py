@@ -1,4 +1,4 @@
-"""A child that waits for its one request: its channel, its pidfd, and how to end it."""
+"""A child that waits for its one request: its channel, its pidfd, its folder, and how to end it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import os
 import select
 import signal
 import subprocess
+from pathlib import Path
 
+from orq_runtime import _fs
 from orq_runtime._run.channel import Channel
 from orq_sandbox import wire
 
@@ -17,14 +19,20 @@ _REAP_SECONDS = 10
 
 
 class Slot:
-    """One run's place. Owns the channel, the pidfd and, without a zygote, the process."""
+    """One run's place. Owns channel, pidfd, folder and, without a zygote, the process."""
 
     def __init__(
-        self, channel: Channel, pidfd: int, process: subprocess.Popen[bytes] | None = None
+        self,
+        channel: Channel,
+        pidfd: int,
+        *,
+        folder: Path | None = None,
+        process: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self.channel = channel
         self._pidfd = pidfd
-        self._process = process
+        self._folder = folder
+        self.process = process
 
     @property
     def is_alive(self) -> bool:
@@ -49,11 +57,15 @@ class Slot:
         self.channel.close()
         if self._pidfd < 0:
             return
-        if self._process is not None:
+        if self.process is not None:
             try:
-                self._process.wait(_REAP_SECONDS)
+                self.process.wait(_REAP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.kill()
-                self._process.wait()
+                self.process.wait()
+            if self.process.stderr is not None:
+                self.process.stderr.close()
         os.close(self._pidfd)
         self._pidfd = -1
+        if self._folder is not None:
+            _fs.remove_tree(self._folder)

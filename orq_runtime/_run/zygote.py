@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import array
 import collections
+import json
 import os
 import select
 import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import orjson
 
 from orq_runtime._run.channel import Channel
-from orq_runtime._run.launch import Launch, last_words, launch
+from orq_runtime._run.ground import Ground
+from orq_runtime._run.launch import Launch, launch, why_it_died
 from orq_runtime._run.slot import Slot
 from orq_runtime.errors import NeverStarted
 from orq_sandbox import wire
@@ -31,19 +34,24 @@ _LONGEST_READY: Final = 1 << 20
 class Zygote:
     """A live zygote. Not safe for several threads at once: the pool sees to that.
 
-    Owns the process, the control socket and the channels of children not yet taken.
+    Owns the process, the control socket, its ground and the channels of children not yet taken.
     """
 
-    def __init__(self, what: Launch) -> None:
-        """Start it and wait until it is preloaded. Blocks. Raises `NeverStarted`."""
+    def __init__(self, what: Launch, ground: Ground) -> None:
+        """Start it and wait until it is preloaded. Blocks.
+
+        Raises `NeverStarted`, and `WallUnavailable` when it could not confine itself.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
-        self._ordered: collections.deque[Channel] = collections.deque()
+        self._ground = ground
+        self._ordered: collections.deque[tuple[Channel, Path | None]] = collections.deque()
         try:
             with theirs:
-                self._process = launch(what, "zygote", [theirs.fileno()], what.preload)
+                self._process = launch(what, ground, "zygote", [theirs.fileno()])
         except BaseException:
             ours.close()
+            ground.remove()
             raise
         try:
             kind, body, _ = self._hear(_READY_SECONDS)
@@ -67,23 +75,26 @@ class Zygote:
     def order(self) -> None:
         """Have a child forked, without waiting. Raises `NeverStarted` when the zygote is gone."""
         channel = Channel()
+        folder = self._ground.run_folder()
+        run = {} if folder is None else {"folder": str(folder)}
         rights = array.array("i", channel.guest_ends())
         try:
             self._control.sendmsg(
-                [wire.frame(wire.SPAWN)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)]
+                [wire.frame(wire.SPAWN, json.dumps(run).encode())],
+                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
             )
         except OSError as error:
             channel.close()
             raise NeverStarted(f"the zygote is gone: {error.strerror}") from error
         channel.forget_guest()
-        self._ordered.append(channel)
+        self._ordered.append((channel, folder))
 
     def take(self) -> Slot:
         """The oldest ordered child, which must be there. Waits until it is forked.
 
         Raises `NeverStarted` when the zygote dies first.
         """
-        channel = self._ordered.popleft()
+        channel, folder = self._ordered.popleft()
         try:
             kind, _, pidfd = self._hear(_SPAWN_SECONDS)
             if kind != wire.SPAWNED or pidfd is None:
@@ -91,7 +102,7 @@ class Zygote:
         except BaseException:
             channel.close()
             raise
-        return Slot(channel, pidfd)
+        return Slot(channel, pidfd, folder=folder)
 
     def _hear(self, seconds: float) -> tuple[int, bytes, int | None]:
         """The next message: kind, body, and the descriptor that came with it."""
@@ -107,7 +118,7 @@ class Zygote:
         for extra in descriptors[1:]:
             os.close(extra)
         if not message:
-            raise NeverStarted(self._why_it_died())
+            raise why_it_died(self._process, "the zygote")
         try:
             decoder = wire.Decoder({wire.READY: _LONGEST_READY, wire.SPAWNED: 0})
             frames = list(decoder.feed(message))
@@ -117,17 +128,10 @@ class Zygote:
             raise NeverStarted("the zygote's message is not one frame")
         return *frames[0], descriptors[0] if descriptors else None
 
-    def _why_it_died(self) -> str:
-        try:
-            code = self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            return "the zygote closed its socket"
-        return f"the zygote ended with status {code} {last_words(self._process)}".strip()
-
     def close(self) -> None:
         """End the zygote and everything under it; reap it."""
         while self._ordered:
-            self._ordered.popleft().close()
+            self._ordered.popleft()[0].close()
         self._control.close()
         try:
             self._process.wait(_END_SECONDS)
@@ -136,6 +140,7 @@ class Zygote:
             self._process.wait()
         if self._process.stderr is not None:
             self._process.stderr.close()
+        self._ground.remove()
 
 
 def _failed(body: bytes) -> Mapping[str, str]:

@@ -130,6 +130,8 @@ class Installer:
         """The environment of a lock, and whether this call made it. Blocks."""
         digest = environment_digest(lock, interpreter)
         key = digest.key()
+        if installed := read_installed(self._store, key):  # first: a lease keeps the lock from us
+            return installed, False
         waiting = Event(phase="wait", state="started", subject=key, message="another is making it")
         with self._store.exclusively("environment", key, on_wait=lambda: self._sink(waiting)):
             if installed := read_installed(self._store, key):

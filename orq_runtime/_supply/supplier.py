@@ -162,6 +162,10 @@ class Supplier:
                 pass  # that it can be leased is all
         return interpreter
 
+    def host_interpreter(self) -> Interpreter:
+        """The base interpreter of this very process, described."""
+        return self._interpreters.host()
+
     def interpreters(self) -> list[Interpreter]:
         """The supported interpreters found on this machine, the host's first."""
         return self._interpreters.all()

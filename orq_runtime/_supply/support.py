@@ -76,6 +76,8 @@ class Support:
         """The layer, made if missing. Blocks."""
         key = self._key(interpreter)
         path = self._store.support / key
+        if path.is_dir():  # looked at first: whoever leases it keeps the lock from us
+            return path
         waiting = Event(phase="wait", state="started", subject=key, message="support layer")
         with self._store.exclusively("support", key, on_wait=lambda: self._sink(waiting)):
             if path.is_dir():

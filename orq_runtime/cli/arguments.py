@@ -1,4 +1,4 @@
-"""The words of the command line: every command, option and help text."""
+"""The commands, and which options each of them has."""
 
 from __future__ import annotations
 
@@ -7,42 +7,21 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import orq_runtime
+from orq_runtime.cli.options import (
+    Options,
+    add_cache_dir,
+    add_inputs,
+    add_output,
+    add_supplying,
+    add_wall,
+    add_with,
+)
 from orq_runtime.cli.terminal import put
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-    from orq_runtime.model.plan import StartMode
-
-__all__ = ["Options", "parse"]
-
-
-class Options(argparse.Namespace):
-    """What was asked, typed. Each command has only the attributes of its own parser."""
-
-    command: Callable[[Options], int]
-    # all that touch the store
-    cache_dir: str | None
-    python: str | None
-    offline: bool | None
-    index: list[str] | None
-    default_index: str | None
-    find_links: list[str] | None
-    exclude_newer: str | None
-    no_progress: bool
-    quiet: bool
-    output_format: str
-    # run
-    target: str
-    given: list[tuple[str, str]]
-    component: list[str]
-    requirements: list[str]
-    timeout: float | None
-    start: StartMode
-    # supply, install, schema
-    targets: list[str]
-    language: str
-    document: str
+__all__ = ["parse"]
 
 
 def parse(words: Sequence[str]) -> Options:
@@ -81,7 +60,7 @@ _Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public 
 
 
 def _add(
-    commands: _Commands[argparse.ArgumentParser],
+    commands: _Commands[_Parser],
     name: str,
     command: Callable[[Options], int],
     text: str,
@@ -98,7 +77,7 @@ def _add(
     return parser
 
 
-def _run(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _run(commands: _Commands[_Parser]) -> None:
     def command(options: Options) -> int:
         from orq_runtime.cli.run import run  # start-up budget: each command imports its own
 
@@ -114,22 +93,7 @@ def _run(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "target", metavar="TARGET", help="FILE:FUNCTION, or a document with one step (step.yaml)"
     )
-    parser.add_argument(
-        "-i",
-        "--input",
-        dest="given",
-        action=_Given,
-        default=[],
-        metavar="NAME=TEXT|NAME:=JSON",
-        help="one input, as text or as JSON; may be repeated, the last one wins",
-    )
-    parser.add_argument(
-        "--inputs",
-        dest="given",
-        action=_Given,
-        metavar="FILE|-",
-        help="a JSON object of inputs (YAML for .yaml and .yml), `-` for stdin",
-    )
+    add_inputs(parser)
     parser.add_argument(
         "--component",
         action="append",
@@ -137,7 +101,7 @@ def _run(commands: _Commands[argparse.ArgumentParser]) -> None:
         metavar="[NAME=]DIR",
         help="a component's folder, instead of the one that is found; may be repeated",
     )
-    _add_with(parser)
+    add_with(parser)
     parser.add_argument(
         "--timeout",
         type=float,
@@ -150,11 +114,12 @@ def _run(commands: _Commands[argparse.ArgumentParser]) -> None:
         default="exec",
         help="how the process is started: for itself (default), or forked from a prepared one",
     )
-    _add_supplying(parser)
-    _add_output(parser, "the value alone (text), or the whole outcome (json)")
+    add_wall(parser)
+    add_supplying(parser)
+    add_output(parser, "the value alone (text), or the whole outcome (json)")
 
 
-def _supply(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _supply(commands: _Commands[_Parser]) -> None:
     def command(options: Options) -> int:
         from orq_runtime.cli.supply import supply  # start-up budget
 
@@ -173,12 +138,12 @@ def _supply(commands: _Commands[argparse.ArgumentParser]) -> None:
         metavar="TARGET",
         help="a component's folder, or FILE or FILE:FUNCTION: the file's script block counts too",
     )
-    _add_with(parser)
-    _add_supplying(parser)
-    _add_output(parser, "the path alone (text), or all about it (json)")
+    add_with(parser)
+    add_supplying(parser)
+    add_output(parser, "the path alone (text), or all about it (json)")
 
 
-def _install(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _install(commands: _Commands[_Parser]) -> None:
     def command(options: Options) -> int:
         from orq_runtime.cli.install import install  # start-up budget
 
@@ -192,11 +157,11 @@ def _install(commands: _Commands[argparse.ArgumentParser]) -> None:
         details="Afterwards components with a `vendor/` folder supply offline.",
     )
     parser.add_argument("language", metavar="LANGUAGE", help="python3")
-    _add_supplying(parser)
-    _add_output(parser, "a sentence (text), or a document (json)")
+    add_supplying(parser)
+    add_output(parser, "a sentence (text), or a document (json)")
 
 
-def _cache(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _cache(commands: _Commands[_Parser]) -> None:
     parser = commands.add_parser(
         "cache",
         help="show or empty the store of environments",
@@ -216,11 +181,11 @@ def _cache(commands: _Commands[argparse.ArgumentParser]) -> None:
             return cache.COMMANDS[name](options)
 
         one = _add(inner, name, command, text)
-        _add_cache_dir(one)
-        _add_output(one, "for people (text) or a document (json)")
+        add_cache_dir(one)
+        add_output(one, "for people (text) or a document (json)")
 
 
-def _doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _doctor(commands: _Commands[_Parser]) -> None:
     def command(options: Options) -> int:
         from orq_runtime.cli.doctor import doctor  # start-up budget
 
@@ -233,11 +198,11 @@ def _doctor(commands: _Commands[argparse.ArgumentParser]) -> None:
         "say what this machine can do",
         details="Exits with 0 when runs are possible, else with 125.",
     )
-    _add_cache_dir(parser)
-    _add_output(parser, "for people (text) or a document (json)")
+    add_cache_dir(parser)
+    add_output(parser, "for people (text) or a document (json)")
 
 
-def _schema(commands: _Commands[argparse.ArgumentParser]) -> None:
+def _schema(commands: _Commands[_Parser]) -> None:
     def command(options: Options) -> int:
         from orq_runtime.cli.schema import schema  # start-up budget
 
@@ -247,85 +212,3 @@ def _schema(commands: _Commands[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "document", choices=("outcome",), help="outcome: what `run --output-format json` prints"
     )
-
-
-def _add_with(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--with",
-        dest="requirements",
-        action="append",
-        default=[],
-        metavar="REQUIREMENT",
-        help="a requirement beside the declared ones (numpy, 'numpy<2'); may be repeated",
-    )
-
-
-def _add_supplying(parser: argparse.ArgumentParser) -> None:
-    """The options of every command that may make an environment, by uv's names."""
-    group = parser.add_argument_group("environment")
-    group.add_argument(
-        "-p",
-        "--python",
-        metavar="PYTHON",
-        help="the interpreter: 3.9, or an absolute path [env: ORQ_RUNTIME_PYTHON]",
-    )
-    group.add_argument(
-        "--offline",
-        action="store_true",
-        default=None,
-        help="do not use the network [env: ORQ_RUNTIME_OFFLINE]",
-    )
-    group.add_argument(
-        "--index",
-        action="append",
-        metavar="URL",
-        help="a package index beside the default one; may be repeated [env: ORQ_RUNTIME_INDEX]",
-    )
-    group.add_argument(
-        "--default-index",
-        metavar="URL",
-        help="the package index in place of the public one [env: ORQ_RUNTIME_DEFAULT_INDEX]",
-    )
-    group.add_argument(
-        "-f",
-        "--find-links",
-        action="append",
-        metavar="DIR|URL",
-        help="a place with distributions; may be repeated [env: ORQ_RUNTIME_FIND_LINKS]",
-    )
-    group.add_argument(
-        "--exclude-newer",
-        metavar="DATE",
-        help="only what was published by then: 2022-07-01 [env: ORQ_RUNTIME_EXCLUDE_NEWER]",
-    )
-    group.add_argument("--no-progress", action="store_true", help="do not draw progress")
-    group.add_argument(
-        "-q", "--quiet", action="store_true", help="neither progress nor notes; errors stay"
-    )
-    _add_cache_dir(parser)
-
-
-def _add_cache_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--cache-dir", metavar="DIR", help="the store's folder [env: ORQ_RUNTIME_CACHE_DIR]"
-    )
-
-
-def _add_output(parser: argparse.ArgumentParser, text: str) -> None:
-    parser.add_argument(
-        "--output-format", choices=("text", "json"), default="text", help=f"{text}; on stdout"
-    )
-
-
-class _Given(argparse.Action):
-    """Keeps `-i` and `--inputs` in the order they came: later ones win."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's signature
-        namespace: argparse.Namespace,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        kind = "file" if option_string == "--inputs" else "one"
-        setattr(namespace, self.dest, [*getattr(namespace, self.dest), (kind, str(values))])

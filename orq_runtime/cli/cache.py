@@ -9,8 +9,8 @@ from typing import Final
 
 from orq_runtime._supply import Supplier
 from orq_runtime.cli import jsontext
-from orq_runtime.cli.arguments import Options
 from orq_runtime.cli.chosen import settings_of
+from orq_runtime.cli.options import Options
 from orq_runtime.cli.sizes import as_size
 from orq_runtime.cli.terminal import printable, put
 from orq_runtime.model.environment import StoredEnvironment

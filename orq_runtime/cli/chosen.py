@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orq_runtime import settings
-from orq_runtime.cli.arguments import Options
+from orq_runtime.cli.options import Options
 
 __all__ = ["settings_of"]
 

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import orq_runtime
 from orq_runtime import _fs
-from orq_runtime._run.capabilities import TIERS, choose
+from orq_runtime._run.capabilities import CONFINED, try_tier
+from orq_runtime._run.ground import Grounds
 from orq_runtime._supply import Supplier
 from orq_runtime.cli import jsontext
-from orq_runtime.cli.arguments import Options
 from orq_runtime.cli.chosen import settings_of
+from orq_runtime.cli.options import Options
 from orq_runtime.cli.terminal import printable, put
-from orq_runtime.errors import OrqRuntimeError, SandboxError
+from orq_runtime.errors import OrqRuntimeError
 from orq_runtime.settings import Settings
 
 __all__ = ["doctor"]
@@ -71,7 +72,7 @@ def _look(settings: Settings) -> Iterator[_Finding]:
     yield _tried("store", lambda: _store(settings.cache_dir))
     yield _tried("uv", lambda: _uv(settings))
     yield _tried("interpreters", lambda: _interpreters(settings))
-    yield from map(_tier, TIERS[1:])
+    yield from _tiers(settings)
 
 
 def _tried(name: str, look: Callable[[], str]) -> _Finding:
@@ -130,17 +131,23 @@ def _interpreters(settings: Settings) -> str:
     return ", ".join(f"{'.'.join(map(str, item.version))} ({item.path})" for item in found)
 
 
-def _tier(name: str) -> _Finding:
-    """`process` must be there for runs to be possible; the stronger ones inform."""
+def _tiers(settings: Settings) -> Iterator[_Finding]:
+    """Each tier, by standing behind it: a run needs one of the confined ones."""
+    grounds = Grounds(settings.temporary_dir)
     try:
-        choose(name)
-    except SandboxError as error:
-        return _Finding(
-            name=f"isolation {name}",
-            is_ok=False if name == "process" else None,
-            text=f"unavailable: {error.message}",
-        )
-    text = "available"
-    if name == "process":
-        text += ": a fresh process and a clean environment; there is no wall"
-    return _Finding(name=f"isolation {name}", is_ok=True, text=text)
+        interpreter = Supplier(settings=settings).host_interpreter()
+        found = [
+            try_tier(tier, cache_dir=settings.cache_dir, interpreter=interpreter, grounds=grounds)
+            for tier in CONFINED
+        ]
+    finally:
+        grounds.close()
+    for tier in found:
+        text = f"available; Landlock {tier.landlock}" if tier.is_available else tier.reason
+        is_ok = True if tier.is_available else None
+        yield _Finding(name=f"isolation {tier.tier}", is_ok=is_ok, text=text)
+    if not any(tier.is_available for tier in found):
+        text = "no wall can be had: allow user namespaces, or a kernel with Landlock (5.13 and up)"
+        yield _Finding(name="isolation auto", is_ok=False, text=text)
+    text = "available when asked for by name: a fresh process, a clean environment, and no wall"
+    yield _Finding(name="isolation process", is_ok=True, text=text)

@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from orq_runtime._run import drive_sync
 from orq_runtime._session import Run, Session
 from orq_runtime.cli import jsontext
-from orq_runtime.cli.arguments import Options
 from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.explain import explain_error, explain_outcome, note, verdict_of_error
 from orq_runtime.cli.inputs import read_inputs
+from orq_runtime.cli.options import Options
 from orq_runtime.cli.progress import Progress
 from orq_runtime.cli.signals import Ended
 from orq_runtime.cli.targets import Target, named_components
 from orq_runtime.cli.terminal import put, say
-from orq_runtime.errors import NeverStarted, OrqRuntimeError
+from orq_runtime.errors import OrqRuntimeError, RequestError, SandboxError
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Usage
+from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 
 __all__ = ["run"]
@@ -31,7 +33,7 @@ def run(options: Options) -> int:
     started = time.monotonic()
     try:
         step, inputs = _asked(options)
-        limits = Limits() if options.timeout is None else Limits(wall_seconds=options.timeout)
+        limits = _limits(options)
         outcome, ended = _outcome(options, step, inputs, limits)
     except OrqRuntimeError as error:
         if options.output_format == "json" and (verdict := verdict_of_error(error)):
@@ -85,8 +87,9 @@ def _outcome(
     with Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress:
         session = Session(
             settings=settings_of(options),
-            isolation="process",
+            isolation=options.isolation,
             limits=limits,
+            policy=_policy(options),
             spares=0,
             start=options.start,
             sink=progress,
@@ -99,12 +102,34 @@ def _outcome(
                 session.discard(prepared)
 
 
+def _limits(options: Options) -> Limits:
+    limits = Limits()
+    if options.timeout is not None:
+        limits = replace(limits, wall_seconds=options.timeout)
+    return limits if options.memory is None else replace(limits, memory_bytes=options.memory)
+
+
+def _policy(options: Options) -> Policy:
+    environ = {}
+    for given in options.environ:
+        name, equals, text = given.partition("=")
+        if not equals:
+            raise RequestError(f"not a variable: `{given}`", hint="give --env NAME=TEXT")
+        environ[name] = text
+    return Policy(
+        network=options.network,
+        read_only=options.allow_read,
+        writable=options.allow_write,
+        environ=environ,
+    )
+
+
 def _driven(session: Session, prepared: Run) -> tuple[Outcome, Ended | None]:
     ended = None
     try:
         slot, machine = session.claim(prepared)
         drive_sync.run(machine, slot, prepared.request)
-    except NeverStarted as error:
+    except SandboxError as error:
         return session.refuse(prepared, error), None
     except Ended as signalled:
         if prepared.machine is None:

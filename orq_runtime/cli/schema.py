@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orq_runtime.cli.arguments import Options
+from orq_runtime.cli.options import Options
 from orq_runtime.cli.terminal import put
 from orq_runtime.model.schema import schema_text
 

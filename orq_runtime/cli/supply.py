@@ -7,8 +7,8 @@ from pathlib import Path
 
 from orq_runtime._supply import Supplier
 from orq_runtime.cli import jsontext
-from orq_runtime.cli.arguments import Options
 from orq_runtime.cli.chosen import settings_of
+from orq_runtime.cli.options import Options
 from orq_runtime.cli.progress import Progress
 from orq_runtime.cli.terminal import put
 from orq_runtime.errors import NotFound

@@ -26,7 +26,7 @@ _TAG = "tag:yaml.org,2002:"
 _MERGE = _TAG + "merge"
 _TEXTS = frozenset(_TAG + kind for kind in ("str", "timestamp", "binary", "value"))
 _NODE_COST = 16
-_ALIAS_BUDGET = 16 * 1024 * 1024
+_ALIAS_BUDGET = 4 * 1024 * 1024
 _TOO_DEEP = "it is nested too deeply"
 
 

@@ -1,52 +1,51 @@
 """The first things a guest process does, in the order that matters.
 
-1. The guest's own modules and its private support layer: nobody else's code.
-2. (The wall goes here: everything irrevocable before the first byte of third-party code.)
-3. The environment's packages, their `.pth` files included; then, in a zygote, the preload.
+1. Go behind the wall: everything irrevocable comes before the first byte of third-party code.
+2. The private support layer, and the environment's packages, their `.pth` files included.
+3. In a zygote the preload; then it serves.
 
-`sys.argv` is `[.., mode, descriptors, support, site_packages, prefix, *preload]`.
+`sys.argv[1]` is the orders, a JSON object: `mode` (`zygote`, `exec` or `probe`), `descriptors`,
+`wall` (the policy), `run` (for `exec`), `support`, `site_packages`, `prefix` and `preload`.
 """
 
 from __future__ import annotations
 
+import json as standard_json
 import os
 import sys
 import types
 import typing
 
-from orq_sandbox import child, support, zygote
+from orq_sandbox import child, confine, support, zygote
 
 __all__ = ["main"]
 
-
-class _Orders(typing.NamedTuple):
-    mode: str
-    descriptors: typing.List[int]
-    support: str
-    site_packages: str
-    prefix: str
-    preload: typing.List[str]
+WALL_STATUS = 77
+"""The exit status of a guest that could not be confined; the host knows it."""
 
 
 def main() -> None:
-    """Run the process in the mode its arguments name. Never returns."""
-    orders = _read(sys.argv[1:])
+    """Run the process in the mode its orders name. Never returns."""
+    orders = standard_json.loads(sys.argv[1])
     _hide()
-    json = support.load_json(orders.support)
-    if orders.mode == "zygote":
+    try:
+        if orders["mode"] == "probe":
+            found = confine.probe(orders["wall"])
+            os.write(orders["descriptors"][0], standard_json.dumps(found).encode())
+            os._exit(0)
+        wall = confine.enter(orders["wall"])
+    except confine.WallError as error:
+        os.write(2, str(error).encode("utf-8", "backslashreplace"))
+        os._exit(WALL_STATUS)
+    json = support.load_json(orders["support"])
+    if orders["mode"] == "zygote":
         support.load_typeguard()
-        _silence()
-        _add_environment(orders)
-        zygote.serve(orders.descriptors[0], json, orders.preload)
     _silence()
     _add_environment(orders)
-    child.run_pair(child.Channel(*orders.descriptors), json)
-
-
-def _read(words: typing.List[str]) -> _Orders:
-    mode, descriptors, support_folder, site_packages, prefix = words[:5]
-    numbers = [int(word) for word in descriptors.split(",")]
-    return _Orders(mode, numbers, support_folder, site_packages, prefix, words[5:])
+    if orders["mode"] == "zygote":
+        zygote.serve(orders["descriptors"][0], json, orders["preload"], wall)
+    channel, doors = child.Channel(*orders["descriptors"][:5]), orders["descriptors"][5:]
+    child.run_alone(child.Place(wall, orders["run"], doors), channel, json)
 
 
 def _hide() -> None:
@@ -69,14 +68,15 @@ def _silence() -> None:
 _kept: list = []  # dropped from sys.modules, and alive
 
 
-def _add_environment(orders: _Orders) -> None:
+def _add_environment(orders: typing.Dict[str, typing.Any]) -> None:
     """What `site` would do for an ordinary start of the environment's interpreter."""
     import site  # its import does nothing under -S
 
-    sys.prefix = sys.exec_prefix = orders.prefix
-    sys.executable = os.path.join(orders.prefix, "bin", "python")
-    site.PREFIXES[:] = [orders.prefix]
-    site.addsitedir(orders.site_packages)
+    prefix = orders["prefix"]
+    sys.prefix = sys.exec_prefix = prefix
+    sys.executable = os.path.join(prefix, "bin", "python")
+    site.PREFIXES[:] = [prefix]
+    site.addsitedir(orders["site_packages"])
     site.setquit()
     site.setcopyright()
     site.sethelper()

@@ -27,9 +27,9 @@ import sys
 import time
 import typing
 
-from orq_sandbox import harness, kernel, wire
+from orq_sandbox import confine, harness, kernel, wire
 
-__all__ = ["Channel", "run_pair"]
+__all__ = ["Channel", "Place", "run_alone", "run_pair"]
 
 _REQUEST = 3
 _RESULT = 4
@@ -47,24 +47,60 @@ class Channel(typing.NamedTuple):
     status: int
 
 
-def run_pair(channel: Channel, json: typing.Any) -> None:
+class Place(typing.NamedTuple):
+    """Where a run takes place: behind which wall, its quantities, the doors to its cgroups.
+
+    `doors` are open `cgroup.procs` files: init moves itself through them before it forks.
+    """
+
+    wall: confine.Wall
+    run: typing.Dict[str, typing.Any]
+    doors: typing.Sequence[int] = ()
+
+
+def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:
+    """Without a zygote: one pair for this process, which ends with it. Never returns."""
+    if place.wall.tier == "process":
+        run_pair(place, channel, json)
+    init = place.wall.fork_init()
+    if init == 0:
+        run_pair(place, channel, json)
+    for descriptor in (*channel, *place.doors):
+        os.close(descriptor)
+    os._exit(os.waitpid(init, 0)[1] >> 8)
+
+
+def run_pair(place: Place, channel: Channel, json: typing.Any) -> None:
     """Become the init of a run, fork its step, see the run to its end. Never returns."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the host may block what it likes for itself
-    if os.getsid(0) != os.getpid():  # without a zygote we lead a session already
-        os.setsid()
-    kernel.adopt_orphans()
-    me = os.getpid()
-    step = os.fork()
-    if step == 0:
-        _become_step(channel, me, json)
-    init = _Init(step, channel)
-    init.watch()
-    init.report()
-    os._exit(0)
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.pthread_sigmask(
+            signal.SIG_SETMASK, ()
+        )  # the host may block what it likes for itself
+        for door in place.doors:
+            os.write(door, b"0")
+            os.close(door)
+        if os.getsid(0) != os.getpid():  # without a zygote we may lead a session already
+            os.setsid()
+        kernel.adopt_orphans()
+        rooms = place.wall.settle_init(place.run)
+        me = os.getpid()
+        step = os.fork()
+        if step == 0:
+            _become_step(place, rooms, channel, me, json)
+        init = _Init(step, channel, place.wall)
+        init.watch()
+        init.report()
+        os._exit(0)
+    except BaseException as error:  # nothing may run on in a copy of the zygote
+        _confess(channel.stderr, error)
+    finally:
+        os._exit(125)
 
 
-def _become_step(channel: Channel, init: int, json: typing.Any) -> None:
+def _become_step(
+    place: Place, rooms: typing.Tuple[str, str], channel: Channel, init: int, json: typing.Any
+) -> None:
     try:
         kernel.die_with_parent(init)
         os.setsid()
@@ -74,16 +110,20 @@ def _become_step(channel: Channel, init: int, json: typing.Any) -> None:
         _arrange(channel)
         sys.stdout = sys.__stdout__ = _printer(1)
         sys.stderr = sys.__stderr__ = _printer(2)
-        harness.serve(socket.socket(fileno=_REQUEST), _RESULT, json)
+        place.wall.lock_step(place.run, (_REQUEST, _RESULT))
+        harness.serve(socket.socket(fileno=_REQUEST), _RESULT, json, rooms)
     except BaseException as error:  # nothing may run on in a copy of the zygote
-        for descriptor in (channel.stderr, 2):  # wherever it stands by now
-            try:
-                os.write(
-                    descriptor, b"orq-runtime: the step's process: %s\n" % ascii(error).encode()
-                )
-            except OSError:
-                pass
+        _confess(2, error)
+        _confess(channel.stderr, error)
+    finally:
         os._exit(125)
+
+
+def _confess(descriptor: int, error: BaseException) -> None:
+    try:
+        os.write(descriptor, b"orq-runtime: cannot start a run: %s\n" % ascii(error).encode())
+    except OSError:
+        pass
 
 
 _RESERVED = (32, 33)  # the C library's own
@@ -101,7 +141,7 @@ def _printer(number: int) -> io.TextIOWrapper:
 
 
 def _arrange(channel: Channel) -> None:
-    """Put the step's descriptors at their numbers and close all others."""
+    """Put the step's descriptors at their numbers; the wall closes all others."""
     highest = max(channel) + 1
     empty = os.open(os.devnull, os.O_RDONLY)
     wanted = (empty, channel.stdout, channel.stderr, channel.request, channel.result)
@@ -109,7 +149,6 @@ def _arrange(channel: Channel) -> None:
     moved = [_copy_above(descriptor, max(highest, 16)) for descriptor in wanted]
     for number, descriptor in enumerate(moved):
         os.dup2(descriptor, number, number < _REQUEST)
-    kernel.close_from(_RESULT + 1)
 
 
 def _copy_above(descriptor: int, lowest: int) -> int:
@@ -121,8 +160,9 @@ def _copy_above(descriptor: int, lowest: int) -> int:
 class _Init:
     """What init knows of its run. It owns the status socket and the step's pidfd."""
 
-    def __init__(self, step: int, channel: Channel) -> None:
+    def __init__(self, step: int, channel: Channel, wall: confine.Wall) -> None:
         self._step = step
+        self._wall = wall
         self._pidfd = kernel.open_pidfd(step)
         for descriptor in (channel.request, channel.result, channel.stdout, channel.stderr):
             os.close(descriptor)
@@ -172,7 +212,7 @@ class _Init:
 
     def _kill_all(self) -> None:
         """Kill and reap every descendant: orphans come to us, so none of them can hide."""
-        self._signal(signal.SIGKILL)
+        self._wall.kill_everything(self._step)
         patience = time.monotonic() + _KILL_PATIENCE_SECONDS
         while time.monotonic() < patience:
             for pid in kernel.children():

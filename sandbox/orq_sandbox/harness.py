@@ -40,14 +40,16 @@ class _Clock:
         self._last = now
 
 
-def serve(request: socket.socket, result: int, json: typing.Any) -> None:
+def serve(
+    request: socket.socket, result: int, json: typing.Any, rooms: typing.Tuple[str, str]
+) -> None:
     """Wait for the one request, answer it, end the process. Never returns."""
     _send(result, wire.frame(wire.PARKED))
     frame = _receive(request)
     if frame is None:  # a spare that is not needed any more
         os._exit(0)
     try:
-        answer = _answer(json, frame, result)
+        answer = _answer(json, frame, result, rooms)
     except SystemExit as wish:
         _flush()
         os._exit(_exit_status(wish))
@@ -73,11 +75,11 @@ def _receive(request: socket.socket) -> typing.Optional[bytes]:
             return payload
 
 
-def _answer(json: typing.Any, frame: bytes, result: int) -> bytes:
+def _answer(json: typing.Any, frame: bytes, result: int, rooms: typing.Tuple[str, str]) -> bytes:
     """The frame to send. Lets SystemExit pass: how a step ends itself is its own business."""
     clock = _Clock()
     try:
-        return wire.frame(wire.RESULT, _run(json, frame, result, clock))
+        return wire.frame(wire.RESULT, _run(json, frame, result, rooms, clock))
     except Refusal as refusal:
         verdict, body = refusal.verdict, refusal.body
     except ModuleNotFoundError as error:
@@ -94,10 +96,12 @@ def _answer(json: typing.Any, frame: bytes, result: int) -> bytes:
         return wire.frame(wire.FAILURE, json.dumps(said))
 
 
-def _run(json: typing.Any, frame: bytes, result: int, clock: _Clock) -> bytes:
+def _run(
+    json: typing.Any, frame: bytes, result: int, rooms: typing.Tuple[str, str], clock: _Clock
+) -> bytes:
     asked = encode.decode(json, frame)
     inputs = asked["inputs"]
-    _settle(asked)
+    _settle(asked, rooms)
     clock.lap("decode")
     if asked["source"] is None:
         module = load.load_file(asked["file"], asked["roots"])
@@ -120,10 +124,10 @@ def _run(json: typing.Any, frame: bytes, result: int, clock: _Clock) -> bytes:
     return b"".join((document[:1], b'{"timings":', timings, b',"value":', document[1:], b"}"))
 
 
-def _settle(asked: dict) -> None:
-    """Make this process the run's: its folder, its variables, its import roots, its randomness."""
-    os.chdir(asked["folder"])
+def _settle(asked: dict, rooms: typing.Tuple[str, str]) -> None:
+    """Make this process the run's: its variables, its import roots, its randomness."""
     os.environ.clear()
+    os.environ.update(HOME=rooms[0], TMPDIR=rooms[1])
     os.environ.update(asked["environ"])
     sys.path.extend(root for root in asked["roots"] if root not in sys.path)
     numpy_random = sys.modules.get("numpy.random")

@@ -6,7 +6,7 @@ import ctypes
 import os
 import signal
 
-__all__ = ["adopt_orphans", "children", "close_from", "die_with_parent", "open_pidfd"]
+__all__ = ["adopt_orphans", "children", "die_with_parent", "open_pidfd"]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -39,21 +39,6 @@ def adopt_orphans() -> None:
 def open_pidfd(pid: int) -> int:
     """A descriptor of a process, close-on-exec: readable when it has ended, immune to pid reuse."""
     return _checked(_libc.syscall(_NR_PIDFD_OPEN, pid, 0), "pidfd_open")
-
-
-def close_from(lowest: int) -> None:
-    """Close every descriptor from `lowest` up."""
-    try:
-        held = [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:
-        os.closerange(lowest, os.sysconf("SC_OPEN_MAX"))
-        return
-    for descriptor in held:
-        if descriptor >= lowest:
-            try:
-                os.close(descriptor)
-            except OSError:  # the descriptor that listed the folder
-                pass
 
 
 def children() -> list[int]:

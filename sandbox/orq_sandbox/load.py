@@ -24,8 +24,11 @@ SOURCE_FILE = "<step>"
 
 def load_file(file: str, roots: typing.List[str]) -> types.ModuleType:
     """Execute the file as a module. Raises `Refusal` if it is missing, or what its code raises."""
-    if not os.path.isfile(file):
-        raise Refusal("not_found", "no such file: `%s`" % file)
+    try:
+        with open(file, "rb"):
+            pass
+    except OSError as error:
+        raise Refusal("not_found", _unreadable(file, error)) from None
     name = _module_name(file, roots)
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
@@ -36,6 +39,20 @@ def load_file(file: str, roots: typing.List[str]) -> types.ModuleType:
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _unreadable(file: str, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file: `%s`" % file
+    if not isinstance(error, PermissionError):
+        return "cannot read `%s`: %s" % (file, error.strerror)
+    folder = file
+    while folder != os.path.dirname(folder):  # the outermost that is in the way
+        parent = os.path.dirname(folder)
+        if os.access(parent, os.X_OK):
+            break
+        folder = parent
+    return "the run's user may not read `%s`: let others read it (chmod -R o+rX)" % folder
 
 
 def _module_name(file: str, roots: typing.List[str]) -> str:

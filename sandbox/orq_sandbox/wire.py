@@ -9,7 +9,7 @@ Rules of this file:
 
 Who sends what::
 
-    host -> zygote   SPAWN and five descriptors    zygote -> host   READY; SPAWNED and a pidfd
+    host -> zygote   SPAWN and descriptors         zygote -> host   READY; SPAWNED and a pidfd
     host -> step     REQUEST                       step -> host     PARKED, BEGAN, RESULT | FAILURE
     host -> init     STOP                          init -> host     STATUS
 

@@ -3,7 +3,8 @@
 It reads no request and runs no step. On its control socket (one frame a message)::
 
     zygote -> host   READY {"preloaded": [...], "failed": {...}}
-    host -> zygote   SPAWN + five descriptors          zygote -> host   SPAWNED + a pidfd of init
+    host -> zygote   SPAWN {the run's quantities} + its five descriptors and its cgroup's doors
+    zygote -> host   SPAWNED + a pidfd of init
 
 End-of-file on the control socket (the host is gone or done) ends it and every run under it.
 """
@@ -13,22 +14,26 @@ from __future__ import annotations
 import array
 import gc
 import importlib
+import json as standard_json
 import os
 import select
 import signal
 import socket
 import typing
 
-from orq_sandbox import child, kernel, wire
+from orq_sandbox import child, confine, kernel, wire
 from orq_sandbox.failure import clip, describe
 
 __all__ = ["serve"]
 
-_DESCRIPTORS = 5
+_FEWEST = 5
+_MOST = 16
 _LONGEST_MESSAGE = 4096
 
 
-def serve(control_number: int, json: typing.Any, preload: typing.List[str]) -> None:
+def serve(
+    control_number: int, json: typing.Any, preload: typing.List[str], wall: confine.Wall
+) -> None:
     """Preload, say READY, fork on demand until the host closes. Never returns."""
     import fcntl  # noqa: F401 - children need it and import nothing
 
@@ -51,10 +56,11 @@ def serve(control_number: int, json: typing.Any, preload: typing.List[str]) -> N
             os.read(waker, 4096)
             _reap(inits)
         if control.fileno() in numbers:
-            channel = _next_order(control)
-            if channel is None:
+            order = _next_order(control)
+            if order is None:
                 break
-            inits.add(_spawn(channel, control, json))
+            run, numbers = order
+            inits.add(_spawn(child.Place(wall, run, numbers[5:]), numbers, control, json))
     _end_all()
     os._exit(0)
 
@@ -80,8 +86,10 @@ def _hear_of_deaths() -> int:
     return reader
 
 
-def _next_order(control: socket.socket) -> typing.Optional[child.Channel]:
-    space = socket.CMSG_SPACE(_DESCRIPTORS * array.array("i").itemsize)
+def _next_order(
+    control: socket.socket,
+) -> typing.Optional[typing.Tuple[typing.Dict[str, typing.Any], typing.List[int]]]:
+    space = socket.CMSG_SPACE(_MOST * array.array("i").itemsize)
     message, ancillary, _, _ = control.recvmsg(_LONGEST_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
     if not message:
         return None
@@ -89,25 +97,22 @@ def _next_order(control: socket.socket) -> typing.Optional[child.Channel]:
     for level, kind, body in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             numbers.frombytes(body[: len(body) - len(body) % numbers.itemsize])
-    frames = list(wire.Decoder({wire.SPAWN: 0}).feed(message))
-    if len(frames) != 1 or len(numbers) != _DESCRIPTORS:
-        raise wire.WireError("an order is one SPAWN with five descriptors")
-    return child.Channel(*numbers)
+    frames = list(wire.Decoder({wire.SPAWN: _LONGEST_MESSAGE}).feed(message))
+    if len(frames) != 1 or len(numbers) < _FEWEST:
+        raise wire.WireError("an order is one SPAWN with its descriptors")
+    return standard_json.loads(frames[0][1]), list(numbers)
 
 
-def _spawn(channel: child.Channel, control: socket.socket, json: typing.Any) -> int:
-    me = os.getpid()
-    pid = os.fork()
+def _spawn(
+    place: child.Place, numbers: typing.List[int], control: socket.socket, json: typing.Any
+) -> int:
+    pid = place.wall.fork_init()
     if pid == 0:
-        try:
-            signal.set_wakeup_fd(-1)
-            kernel.die_with_parent(me)
-            control.close()
-            child.run_pair(channel, json)
-        finally:
-            os._exit(125)  # nothing may run on in a copy of the zygote
+        signal.set_wakeup_fd(-1)
+        control.close()
+        child.run_pair(place, child.Channel(*numbers[:5]), json)
     pidfd = kernel.open_pidfd(pid)
-    for number in channel:
+    for number in numbers:
         os.close(number)
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [pidfd]))]
     try:

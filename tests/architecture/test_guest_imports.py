@@ -43,6 +43,7 @@ _ALLOWED = frozenset(
         "signal",
         "site",
         "socket",
+        "stat",
         "struct",
         "sys",
         "textwrap",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,13 @@ class Call(Protocol):
     ) -> Outcome: ...
 
 
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Path:
+    """A folder that others may read: as root a run is another user."""
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store for the whole session of this test process."""
@@ -37,17 +44,33 @@ def start(request: pytest.FixtureRequest) -> StartMode:
     return "zygote" if request.param == "zygote" else "exec"
 
 
-@pytest.fixture(scope="session", params=["sync", "async"])
-def call(request: pytest.FixtureRequest, start: StartMode, cache_dir: Path) -> Iterator[Call]:
-    """Both facades over both starts."""
-    make: Callable[[Path, StartMode], Iterator[Call]] = (
-        _sync_call if request.param == "sync" else _async_call
-    )
-    yield from make(cache_dir, start)
+@pytest.fixture(scope="session", params=["namespaces", "process"])
+def isolation(request: pytest.FixtureRequest) -> str:
+    """The strongest tier and the weakest."""
+    return str(request.param)
 
 
-def _sync_call(cache_dir: Path, start: StartMode) -> Iterator[Call]:
-    with Runtime(cache_dir=cache_dir, start=start) as runtime:
+@pytest.fixture(
+    scope="session",
+    params=[
+        ("sync", "zygote", "namespaces"),
+        ("async", "zygote", "namespaces"),
+        ("sync", "exec", "namespaces"),
+        ("async", "exec", "namespaces"),
+        ("sync", "zygote", "process"),
+        ("async", "exec", "process"),
+    ],
+    ids="-".join,
+)
+def call(request: pytest.FixtureRequest, cache_dir: Path) -> Iterator[Call]:
+    """Both facades over both starts, behind a wall and without one."""
+    facade, start, isolation = request.param
+    make = _sync_call if facade == "sync" else _async_call
+    yield from make(cache_dir, start, isolation)
+
+
+def _sync_call(cache_dir: Path, start: StartMode, isolation: str) -> Iterator[Call]:
+    with Runtime(cache_dir=cache_dir, start=start, isolation=isolation) as runtime:
 
         def call(
             step: Step,
@@ -60,9 +83,9 @@ def _sync_call(cache_dir: Path, start: StartMode) -> Iterator[Call]:
         yield call
 
 
-def _async_call(cache_dir: Path, start: StartMode) -> Iterator[Call]:
+def _async_call(cache_dir: Path, start: StartMode, isolation: str) -> Iterator[Call]:
     with asyncio.Runner() as runner:
-        runtime = runner.run(_made(cache_dir, start))
+        runtime = runner.run(_made(cache_dir, start, isolation))
 
         def call(
             step: Step,
@@ -76,5 +99,5 @@ def _async_call(cache_dir: Path, start: StartMode) -> Iterator[Call]:
         runner.run(runtime.close())
 
 
-async def _made(cache_dir: Path, start: StartMode) -> AsyncRuntime:
-    return AsyncRuntime(cache_dir=cache_dir, start=start)
+async def _made(cache_dir: Path, start: StartMode, isolation: str) -> AsyncRuntime:
+    return AsyncRuntime(cache_dir=cache_dir, start=start, isolation=isolation)

@@ -53,7 +53,7 @@ def _check_shape(result: dict[str, Any], works: set[str]) -> None:
     assert {(work, pace) for work in works for pace in ("paced", "back to back", "once")} == {
         (row["work"], row["pace"]) for row in result["targets"]
     }
-    for part in ("date", "machine", "load_average", "versions"):
+    for part in ("date", "machine", "load_average", "source", "isolation", "versions"):
         assert result[part], part
 
 
@@ -69,6 +69,7 @@ def test_the_benchmark_of_starts_measures_every_contender(tmp_path: Path) -> Non
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        timeout=240,
         env=tree_environment(),
         check=False,
     )

@@ -136,7 +136,7 @@ def test_doctor_finds_what_runs_need(cli: Cli) -> None:
     document = cli("doctor", "--output-format", "json").document
 
     assert (0, "") == (said.code, said.err)
-    assert "isolation process: available: a fresh process and a clean environment" in said.out
+    assert "isolation process: available when asked for by name" in said.out
     assert "there is no wall" in said.out
     assert (True, orq_runtime.__version__) == (document["ok"], document["version"])
 

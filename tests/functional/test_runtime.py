@@ -97,7 +97,7 @@ def test_submit_gives_a_future(cache_dir: Path, start: StartMode) -> None:
 
 def test_cancelling_a_future_kills_its_run(cache_dir: Path, start: StartMode, fifo: Path) -> None:
     """`cancel` works while the run is under way, and its process is dead soon after."""
-    with orq.Runtime(cache_dir=cache_dir, start=start) as runtime:
+    with orq.Runtime(cache_dir=cache_dir, start=start, isolation="process") as runtime:
         future = runtime.submit(_WAITS, {"fifo": str(fifo)})
         pid = int(fifo.read_text())
         was_running = future.running()
@@ -111,7 +111,9 @@ def test_cancelling_a_task_kills_its_run(cache_dir: Path, start: StartMode, fifo
     """A cancelled task goes on, as cancelled, when its run's process is dead."""
 
     async def main() -> int:
-        async with orq.AsyncRuntime(cache_dir=cache_dir, start=start) as runtime:
+        async with orq.AsyncRuntime(
+            cache_dir=cache_dir, start=start, isolation="process"
+        ) as runtime:
             task = asyncio.ensure_future(runtime.run(_WAITS, {"fifo": str(fifo)}))
             pid = int(await asyncio.to_thread(fifo.read_text))
             task.cancel()
@@ -150,7 +152,7 @@ def test_async_map_keeps_order(cache_dir: Path) -> None:
 
 def test_closing_ends_runs_under_way(cache_dir: Path, start: StartMode, fifo: Path) -> None:
     """Nothing of a runtime lives on after `close`."""
-    runtime = orq.Runtime(cache_dir=cache_dir, start=start)
+    runtime = orq.Runtime(cache_dir=cache_dir, start=start, isolation="process")
     future = runtime.submit(_WAITS, {"fifo": str(fifo)})
     pid = int(fifo.read_text())
 
@@ -179,11 +181,21 @@ def test_many_threads_share_a_runtime(cache_dir: Path) -> None:
     assert {2 * n for n in range(12)} == set(values)
 
 
-@pytest.mark.parametrize("isolation", ["namespaces", "landlock", "auto"])
-def test_isolation_is_given_or_refused(cache_dir: Path, isolation: str) -> None:
-    """A tier this version cannot give is an error before anything runs."""
-    with pytest.raises(errors.WallUnavailable):
-        orq.Runtime(cache_dir=cache_dir, isolation=isolation)
+def test_a_second_environment_does_not_wait_for_the_first(cache_dir: Path) -> None:
+    """What one environment's lease holds is no obstacle to making another."""
+    with orq.Runtime(cache_dir=cache_dir) as runtime:
+        runtime.run(_DOUBLE, {"n": 1})
+        with orq.Runtime(cache_dir=cache_dir, python="3.11") as other:
+            other.run(_DOUBLE, {"n": 1})
+        vendored = runtime.supply(_DOUBLE)
+
+    assert "hit" == vendored.origin
+
+
+def test_the_default_is_the_strongest_wall(cache_dir: Path) -> None:
+    """Without a word about it a run is confined, and its outcome says how."""
+    with orq.Runtime(cache_dir=cache_dir) as runtime:
+        assert runtime.run(_DOUBLE, {"n": 1}).isolation in ("namespaces", "landlock")
 
 
 @pytest.mark.parametrize(

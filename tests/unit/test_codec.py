@@ -52,7 +52,7 @@ _JSON = st.recursive(
 
 
 def _sent(inputs: dict[str, object]) -> dict[str, object]:
-    message = codec.encode_request(_PLAN, inputs, folder="/tmp", environ={})
+    message = codec.encode_request(_PLAN, inputs, environ={})
     ((kind, body),) = wire.Decoder({wire.REQUEST: 1 << 20}).feed(message)
     assert kind == wire.REQUEST
     document = orjson.loads(body[1:]) if body[:1] == b"J" else json.loads(body[1:])

@@ -98,17 +98,16 @@ def kills_its_init() -> None:
     time.sleep(600)
 
 
-def makes_a_daemon(note: str) -> int:
+def makes_a_daemon(mark: str) -> bool:
+    reader, writer = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            with open(note, "w") as file:
-                file.write(str(os.getpid()))
-            time.sleep(600)
+            os.write(writer, b"1")
+            os.execv("/bin/sh", ["sh", "-c", "sleep 600; true", mark])
         os._exit(0)
-    while not (os.path.exists(note) and os.path.getsize(note)):
-        time.sleep(0.001)
-    return os.getpid()
+    os.read(reader, 1)
+    return True
 
 
 def leaves_a_thread() -> int:

@@ -1,0 +1,106 @@
+"""The wall of one launch, as data: which tier, and what is granted through it.
+
+Grants stand at their own paths inside, so that every path means the same on both sides.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from orq_runtime.model.environment import Environment, Interpreter
+from orq_runtime.model.limits import Limits
+from orq_runtime.model.policy import Policy
+
+__all__ = ["RUN_UIDS", "Wall", "grants", "system_grants", "wall_of"]
+
+RUN_UIDS: Final = range(0x70000000, 0x70010000)
+"""Host user ids that runs become when we are root: 1879048192 and the 65535 after it."""
+
+_SYSTEM: Final = (
+    "/usr",
+    "/bin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/ssl/certs",
+)
+"""The interpreter's libraries and an ordinary userland; no configuration of this machine's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wall:
+    """Everything about confinement that two runs must share to share a zygote."""
+
+    tier: str
+    network: str = "none"
+    read_only: tuple[str, ...] = ()
+    writable: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    tmp_bytes: int | None = None
+    tmp_inodes: int | None = None
+    rlimits: tuple[tuple[str, int], ...] = ()
+
+    def policy(self, *, scratch: Path, run_uid: int | None) -> dict[str, object]:
+        """The policy document the guest confines itself by."""
+        return {
+            "tier": self.tier,
+            "network": self.network,
+            "read_only": [[path, path] for path in self.read_only],
+            "writable": [[path, path] for path in self.writable],
+            "devices": list(self.devices),
+            "tmp_bytes": self.tmp_bytes,
+            "tmp_inodes": self.tmp_inodes,
+            "rlimits": dict(self.rlimits),
+            "run_uid": run_uid,
+            "scratch": str(scratch),
+            "host_pid": os.getpid(),
+        }
+
+
+def wall_of(tier: str, policy: Policy, limits: Limits, readable: Iterable[str] = ()) -> Wall:
+    """The wall of a run: its tier, what it may touch, and the limits set before parking."""
+    quantities = dict(limits.before_parking(has_cgroup=False))
+    rlimits = {
+        "memory": quantities["memory_bytes"],
+        "open_files": quantities["open_files"],
+        "file_bytes": quantities["file_bytes"],
+    }
+    if tier == "namespaces":  # elsewhere the kernel counts all that this user runs
+        rlimits["processes"] = quantities["processes"]
+    if "cpu_seconds" in quantities:
+        rlimits["cpu"] = quantities["cpu_seconds"]
+    more = [] if tier == "process" else [*readable, *map(str, policy.read_only)]
+    return Wall(
+        tier=tier,
+        network=policy.network,
+        read_only=tuple(dict.fromkeys(more)),
+        writable=() if tier == "process" else tuple(map(str, policy.writable)),
+        devices=() if tier == "process" else tuple(map(str, policy.devices)),
+        tmp_bytes=limits.tmp_bytes,
+        tmp_inodes=limits.tmp_inodes,
+        rlimits=tuple((name, int(value)) for name, value in sorted(rlimits.items())),
+    )
+
+
+def system_grants(interpreter: Interpreter, bundle: Path) -> tuple[str, ...]:
+    """What any guest must read: an ordinary userland, its interpreter, and the guest itself."""
+    paths = [Path(path) for path in _SYSTEM if os.path.lexists(path)]
+    return _texts([*paths, interpreter.prefix, bundle])
+
+
+def grants(environment: Environment, bundle: Path, more: Iterable[Path] = ()) -> tuple[str, ...]:
+    """What the guest of an environment must read, and `more`: components or a step's file."""
+    system = system_grants(environment.interpreter, bundle)
+    return (*system, *_texts([environment.path, environment.support, *more]))
+
+
+def _texts(paths: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(path) for path in paths))

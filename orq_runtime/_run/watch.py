@@ -1,0 +1,180 @@
+"""Where no cgroup holds a run's memory: a watcher that looks every so often, from the host.
+
+`MemoryWatch` decides and `Processes` reads; who drives them waits `POLL_SECONDS` in between::
+
+    processes, watch = Processes(pidfd), MemoryWatch(limits.memory_bytes)
+    while run_is_alive and not watch.is_exceeded(processes): wait
+    kill the run: `out_of_memory`
+
+Rules of this file:
+
+1. The decision has no clock and no I/O of its own. What is cheap is asked every time (resident
+   pages, about 20 us a process), what is dear (proportional shares, milliseconds) only when the
+   cheap number is above the limit.
+2. A page that several processes share counts once. Where shares cannot be read, because a process
+   made itself undumpable, what a process has beyond the run's init counts, and of shared mappings
+   the largest process's: too little rather than too much. Nobody is killed for an estimate that
+   counts the zygote's pages for each child.
+
+What it cannot see: memory that comes and goes between two looks (at 2 GB/s that is 100 MB); files
+in a tmpfs and memfds that nobody has mapped; the kernel's own memory for the run, such as socket
+buffers and page tables; a process that is forked and ends between two looks. Only a cgroup counts
+those: an outcome says which of the two held the limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+__all__ = ["POLL_SECONDS", "MemoryWatch", "Processes", "Readings"]
+
+POLL_SECONDS: Final = 0.05
+
+_PROC: Final = Path("/proc")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_MOST_PROCESSES: Final = 100_000
+_MOST_BYTES: Final = 1 << 16
+
+
+class Readings(Protocol):
+    """What can be read of a run's processes, in bytes. What has ended in between is left out."""
+
+    def resident(self) -> Mapping[int, int]:
+        """Resident memory of each process by pid, shared pages in full. Looks anew."""
+        ...
+
+    def proportional(self, pid: int) -> int | None:
+        """A process's memory with its share of what it shares; None when that is forbidden."""
+        ...
+
+    def private(self, pid: int) -> tuple[int, int]:
+        """A process's anonymous memory, and its shared mappings that no file is behind."""
+        ...
+
+    @property
+    def init(self) -> int:
+        """The pid of the run's init."""
+        ...
+
+
+class MemoryWatch:
+    """Whether a run holds more memory than it may. `peak_bytes` is the most that was confirmed."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self.peak_bytes = 0
+
+    def is_exceeded(self, readings: Readings) -> bool:
+        """Look once."""
+        resident = readings.resident()
+        if sum(resident.values()) <= self._limit:
+            return False
+        shares = {pid: readings.proportional(pid) for pid in resident}
+        known = sum(share for share in shares.values() if share is not None)
+        hidden = [pid for pid, share in shares.items() if share is None]
+        used = known + (_estimate(readings, hidden) if hidden else 0)
+        self.peak_bytes = max(self.peak_bytes, used)
+        return used > self._limit
+
+
+def _estimate(readings: Readings, pids: list[int]) -> int:
+    inherited, _ = readings.private(readings.init)
+    parts = [readings.private(pid) for pid in pids]
+    own = sum(max(0, anonymous - inherited) for anonymous, _ in parts)
+    return inherited + own + max(shared for _, shared in parts)
+
+
+class Processes:
+    """The processes of a run, found from its init's pidfd, which stays the caller's.
+
+    Raises `ProcessLookupError` when init has ended, and OSError when this kernel does not list
+    children (CONFIG_PROC_CHILDREN): a watcher that sees nothing must not look like one that does.
+    """
+
+    def __init__(self, pidfd: int, *, proc: Path = _PROC) -> None:
+        self._pidfd = pidfd
+        self._proc = proc
+        self._init = self._pid()
+        (proc / f"self/task/{os.getpid()}/children").stat()
+
+    @property
+    def init(self) -> int:
+        """The pid of the run's init."""
+        return self._init
+
+    def _pid(self) -> int:
+        """Init's pid, while it has not been reaped: until then no other process has it."""
+        fields = (self._proc / f"self/fdinfo/{self._pidfd}").read_text("ascii").splitlines()
+        pid = next((int(line.split()[1]) for line in fields if line.startswith("Pid:")), -1)
+        if pid <= 0:
+            raise ProcessLookupError("init has ended")
+        return pid
+
+    def tree(self) -> list[int]:
+        """Init and all its descendants. Orphans are init's children and are found too."""
+        found = [self._init]
+        seen = {self._init}
+        for pid in found:  # grows while it is walked
+            for child in self._children(pid):
+                if child not in seen and len(found) < _MOST_PROCESSES:
+                    seen.add(child)
+                    found.append(child)
+        return found
+
+    def _children(self, pid: int) -> list[int]:
+        children: list[int] = []
+        folder = self._proc / str(pid) / "task"
+        with contextlib.suppress(OSError):  # it has ended: its children are init's by now
+            for thread in os.listdir(folder):  # noqa: PTH208 - names are all that is wanted
+                with contextlib.suppress(OSError):
+                    children.extend(map(int, _read(folder / thread / "children").split()))
+        return children
+
+    def resident(self) -> Mapping[int, int]:
+        """Resident memory of each process by pid. Raises `ProcessLookupError` at init's end."""
+        found: dict[int, int] = {}
+        for pid in self.tree():
+            with contextlib.suppress(OSError, IndexError):
+                found[pid] = int(_read(self._proc / str(pid) / "statm").split()[1]) * _PAGE
+        self._pid()  # were init gone by now, the pids could be anybody's
+        return found
+
+    def proportional(self, pid: int) -> int | None:
+        """The kernel's Pss; 0 for a process that has ended."""
+        try:
+            text = _read(self._proc / str(pid) / "smaps_rollup")
+        except PermissionError:
+            return None
+        except OSError:
+            return 0
+        return _kilobytes(text, "Pss:")
+
+    def private(self, pid: int) -> tuple[int, int]:
+        """RssAnon and RssShmem, which the kernel tells everybody."""
+        try:
+            text = _read(self._proc / str(pid) / "status")
+        except OSError:
+            return 0, 0
+        return _kilobytes(text, "RssAnon:"), _kilobytes(text, "RssShmem:")
+
+
+def _kilobytes(text: str, name: str) -> int:
+    for line in text.splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _read(file: Path) -> str:
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(descriptor, _MOST_BYTES):
+            chunks.append(chunk)
+        return b"".join(chunks).decode("utf-8", "replace")
+    finally:
+        os.close(descriptor)

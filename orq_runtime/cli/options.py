@@ -1,0 +1,199 @@
+"""The options of the commands, by uv's names where uv has the concept, and their typed values."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orq_runtime.model.plan import StartMode
+    from orq_runtime.model.policy import Network
+
+__all__ = [
+    "Options",
+    "add_cache_dir",
+    "add_inputs",
+    "add_output",
+    "add_supplying",
+    "add_wall",
+    "add_with",
+]
+
+
+class Options(argparse.Namespace):
+    """What was asked, typed. Each command has only the attributes of its own parser."""
+
+    command: Callable[[Options], int]
+    # all that touch the store
+    cache_dir: str | None
+    python: str | None
+    offline: bool | None
+    index: list[str] | None
+    default_index: str | None
+    find_links: list[str] | None
+    exclude_newer: str | None
+    no_progress: bool
+    quiet: bool
+    output_format: str
+    # run
+    target: str
+    given: list[tuple[str, str]]
+    component: list[str]
+    requirements: list[str]
+    timeout: float | None
+    start: StartMode
+    isolation: str
+    network: Network
+    allow_read: list[str]
+    allow_write: list[str]
+    environ: list[str]
+    memory: int | None
+    # supply, install, schema
+    targets: list[str]
+    language: str
+    document: str
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """The options that give a run its inputs."""
+    parser.add_argument(
+        "-i",
+        "--input",
+        dest="given",
+        action=_Given,
+        default=[],
+        metavar="NAME=TEXT|NAME:=JSON",
+        help="one input, as text or as JSON; may be repeated, the last one wins",
+    )
+    parser.add_argument(
+        "--inputs",
+        dest="given",
+        action=_Given,
+        metavar="FILE|-",
+        help="a JSON object of inputs (YAML for .yaml and .yml), `-` for stdin",
+    )
+
+
+def add_wall(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a run may touch, and how much memory it may use."""
+    group = parser.add_argument_group("wall")
+    group.add_argument(
+        "--isolation",
+        choices=("auto", "namespaces", "landlock", "process"),
+        default="auto",
+        help="the wall around the run (default: the strongest this machine has, never `process`)",
+    )
+    group.add_argument(
+        "--network",
+        choices=("none", "full"),
+        default="none",
+        help="what network the run sees (default: none)",
+    )
+    for flag, what in (("--allow-read", "read"), ("--allow-write", "read and write")):
+        group.add_argument(
+            flag,
+            action="append",
+            default=[],
+            metavar="PATH",
+            help=f"a file or folder that the run may {what}; may be repeated",
+        )
+    group.add_argument(
+        "--env",
+        dest="environ",
+        action="append",
+        default=[],
+        metavar="NAME=TEXT",
+        help="a variable of the run's environment, which inherits nothing; may be repeated",
+    )
+    group.add_argument(
+        "--memory",
+        type=int,
+        metavar="BYTES",
+        help="memory of each of the run's processes (default: 1 GiB)",
+    )
+
+
+def add_with(parser: argparse.ArgumentParser) -> None:
+    """The option for further requirements."""
+    parser.add_argument(
+        "--with",
+        dest="requirements",
+        action="append",
+        default=[],
+        metavar="REQUIREMENT",
+        help="a requirement beside the declared ones (numpy, 'numpy<2'); may be repeated",
+    )
+
+
+def add_supplying(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that may make an environment, by uv's names."""
+    group = parser.add_argument_group("environment")
+    group.add_argument(
+        "-p",
+        "--python",
+        metavar="PYTHON",
+        help="the interpreter: 3.9, or an absolute path [env: ORQ_RUNTIME_PYTHON]",
+    )
+    group.add_argument(
+        "--offline",
+        action="store_true",
+        default=None,
+        help="do not use the network [env: ORQ_RUNTIME_OFFLINE]",
+    )
+    group.add_argument(
+        "--index",
+        action="append",
+        metavar="URL",
+        help="a package index beside the default one; may be repeated [env: ORQ_RUNTIME_INDEX]",
+    )
+    group.add_argument(
+        "--default-index",
+        metavar="URL",
+        help="the package index in place of the public one [env: ORQ_RUNTIME_DEFAULT_INDEX]",
+    )
+    group.add_argument(
+        "-f",
+        "--find-links",
+        action="append",
+        metavar="DIR|URL",
+        help="a place with distributions; may be repeated [env: ORQ_RUNTIME_FIND_LINKS]",
+    )
+    group.add_argument(
+        "--exclude-newer",
+        metavar="DATE",
+        help="only what was published by then: 2022-07-01 [env: ORQ_RUNTIME_EXCLUDE_NEWER]",
+    )
+    group.add_argument("--no-progress", action="store_true", help="do not draw progress")
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="neither progress nor notes; errors stay"
+    )
+    add_cache_dir(parser)
+
+
+def add_cache_dir(parser: argparse.ArgumentParser) -> None:
+    """The option for the store's folder."""
+    parser.add_argument(
+        "--cache-dir", metavar="DIR", help="the store's folder [env: ORQ_RUNTIME_CACHE_DIR]"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, text: str) -> None:
+    """The option for the form of the result; `text` says what the forms are."""
+    parser.add_argument(
+        "--output-format", choices=("text", "json"), default="text", help=f"{text}; on stdout"
+    )
+
+
+class _Given(argparse.Action):
+    """Keeps `-i` and `--inputs` in the order they came: later ones win."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's signature
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        kind = "file" if option_string == "--inputs" else "one"
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), (kind, str(values))])

@@ -1,0 +1,80 @@
+"""Linux capabilities of this process: what it may never get again, and what it keeps.
+
+(The host's `_run.capabilities` is about what a machine can do; this is `capabilities(7)`.)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import signal
+import struct
+
+from orq_sandbox.confine.syscalls import call, prctl
+
+__all__ = [
+    "SYS_ADMIN",
+    "die_with_parent",
+    "drop_bounding_set",
+    "forbid_new_privileges",
+    "keep_only",
+    "lock_securebits",
+    "set_dumpable",
+]
+
+SYS_ADMIN = 21
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_CAPBSET_DROP = 24
+_PR_SET_SECUREBITS = 28
+_PR_SET_NO_NEW_PRIVS = 38
+# NOROOT, NO_SETUID_FIXUP, KEEP_CAPS cleared, NO_CAP_AMBIENT_RAISE, and the lock of each
+_SECUREBITS = 0x01 | 0x02 | 0x04 | 0x08 | 0x20 | 0x40 | 0x80
+_VERSION_3 = 0x20080522
+_HIGHEST = 63
+
+
+def keep_only(*numbers: int) -> None:
+    """Have exactly these capabilities, effective and permitted, and none inheritable."""
+    bits = 0
+    for number in numbers:
+        bits |= 1 << number
+    low, high = bits & 0xFFFFFFFF, bits >> 32
+    header = struct.pack("=Ii", _VERSION_3, 0)
+    sets = struct.pack("=6I", low, low, 0, high, high, 0)
+    call("capset", ctypes.c_char_p(header), ctypes.c_char_p(sets))
+
+
+def drop_bounding_set() -> None:
+    """No program that is executed from here on can gain a capability from its file."""
+    for number in range(_HIGHEST + 1):
+        try:
+            prctl(_PR_CAPBSET_DROP, number)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # past this kernel's last capability
+                return
+            raise
+
+
+def lock_securebits() -> None:
+    """User id 0 means nothing special, and neither that nor ambient capabilities can come back."""
+    prctl(_PR_SET_SECUREBITS, _SECUREBITS)
+
+
+def forbid_new_privileges() -> None:
+    """No set-id bit and no file capability counts for this process and all that come from it."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def set_dumpable(*, value: bool) -> None:
+    """Whether others of the same user may look into this process, and whether it dumps core."""
+    prctl(_PR_SET_DUMPABLE, int(value))
+
+
+def die_with_parent() -> None:
+    """Have the kernel SIGKILL this process when the thread that forked it ends.
+
+    A change of user ids undoes it; the seal forbids any other signal, so nothing else can.
+    """
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

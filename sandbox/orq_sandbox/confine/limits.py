@@ -1,0 +1,53 @@
+"""Limits of one process: the kernel's rlimits, from the policy's quantities.
+
+1. Soft equals hard, but for processor seconds: SIGXCPU first, SIGKILL one second later.
+2. Memory is `RLIMIT_DATA`: an address space limit breaks thread stacks, JITs and mapped files.
+   Shared mappings pass it; only a cgroup counts those.
+3. What no policy names is at its safest: no core, no locked memory, no message queues.
+"""
+
+from __future__ import annotations
+
+import resource
+import typing
+
+__all__ = ["apply"]
+
+_NAMES = {
+    "memory": resource.RLIMIT_DATA,
+    "processes": resource.RLIMIT_NPROC,
+    "open_files": resource.RLIMIT_NOFILE,
+    "file_bytes": resource.RLIMIT_FSIZE,
+    "stack": resource.RLIMIT_STACK,
+}
+_ALWAYS = (
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_MEMLOCK, 0),
+    (resource.RLIMIT_MSGQUEUE, 0),
+    (resource.RLIMIT_SIGPENDING, 1024),
+)
+
+
+def apply(quantities: typing.Mapping[str, int]) -> None:
+    """Set them for this process and its children, for good. Raises OSError.
+
+    `cpu` is in seconds; `memory`, `file_bytes` and `stack` in bytes; `processes` counts threads.
+    A limit above one that is in force already is lowered to it.
+    """
+    for number, value in _ALWAYS:
+        _lower(number, value, value)
+    for name, number in _NAMES.items():
+        if name in quantities:
+            _lower(number, quantities[name], quantities[name])
+    if "cpu" in quantities:
+        _lower(resource.RLIMIT_CPU, quantities["cpu"], quantities["cpu"] + 1)
+
+
+def _lower(number: int, soft: int, hard: int) -> None:
+    ceiling = resource.getrlimit(number)[1]
+    if ceiling != resource.RLIM_INFINITY:
+        soft, hard = min(soft, ceiling), min(hard, ceiling)
+    try:
+        resource.setrlimit(number, (soft, hard))
+    except ValueError as error:  # how `resource` says EINVAL and EPERM
+        raise OSError("rlimit %d to %d: %s" % (number, soft, error)) from error

@@ -1,0 +1,106 @@
+"""The kernel's own door: system calls by name, for what the standard library of 3.8 does not offer.
+
+Only x86_64 and aarch64 are known; elsewhere `NUMBERS` is empty and every call is ENOSYS.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import typing
+
+from orq_sandbox.confine.syscall_table import TABLES
+
+__all__ = [
+    "AUDIT_ARCHITECTURE",
+    "HAS_X32",
+    "NUMBERS",
+    "call",
+    "close_all_but",
+    "pidfd_open",
+    "prctl",
+    "text",
+]
+
+_MACHINE = os.uname().machine
+_AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_WORD = 0xFFFFFFFFFFFFFFFF
+_LAST_DESCRIPTOR = 0xFFFFFFFF
+
+AUDIT_ARCHITECTURE = _AUDIT.get(_MACHINE, 0)
+HAS_X32 = _MACHINE == "x86_64"
+
+
+def _numbers() -> typing.Dict[str, int]:
+    numbers = {}
+    number = 0
+    for word in TABLES.get(_MACHINE, "").split():
+        if word.isdigit():
+            number = int(word)
+        else:
+            numbers[word] = number
+            number += 1
+    return numbers
+
+
+NUMBERS = _numbers()
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.restype = ctypes.c_long
+
+
+def call(name: str, *arguments: typing.Any) -> int:
+    """Make a system call: numbers as numbers, None as a null pointer, the rest as ctypes has it.
+
+    Raises OSError with the call's name.
+    """
+    if name not in NUMBERS:
+        raise OSError(errno.ENOSYS, "%s: not known on %s" % (name, _MACHINE))
+    words = [ctypes.c_ulong(_word(one)) if _is_number(one) else one for one in arguments]
+    result = _syscall(ctypes.c_long(NUMBERS[name]), *words)
+    if result == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, "%s: %s" % (name, os.strerror(code)))
+    return result
+
+
+def _is_number(argument: typing.Any) -> bool:
+    return argument is None or isinstance(argument, int)
+
+
+def _word(argument: typing.Optional[int]) -> int:
+    return (argument or 0) & _WORD
+
+
+def text(path: typing.Optional[str]) -> typing.Optional[ctypes.c_char_p]:
+    """A path or word as the kernel takes it."""
+    return None if path is None else ctypes.c_char_p(os.fsencode(path))
+
+
+def prctl(option: int, *words: int) -> int:
+    """`prctl(2)`; raises OSError."""
+    return call("prctl", option, *(words + (0,) * (4 - len(words))))
+
+
+def pidfd_open(pid: int) -> int:
+    """A descriptor of a process, close-on-exec: readable when it has ended."""
+    return call("pidfd_open", pid, 0)
+
+
+def close_all_but(keep: typing.Iterable[int]) -> None:
+    """Close every descriptor that is not in `keep`."""
+    lowest = 0
+    for number in sorted(set(keep)):
+        if number > lowest:
+            _close_range(lowest, number - 1)
+        lowest = number + 1
+    _close_range(lowest, _LAST_DESCRIPTOR)
+
+
+def _close_range(lowest: int, highest: int) -> None:
+    try:
+        call("close_range", lowest, highest, 0)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:  # Linux 5.9
+            raise
+        os.closerange(lowest, min(highest, os.sysconf("SC_OPEN_MAX")) + 1)

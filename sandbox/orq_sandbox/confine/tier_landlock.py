@@ -1,0 +1,164 @@
+"""The tier for machines that forbid user namespaces: Landlock, seccomp and a process group.
+
+::
+
+    shepherd                outside; waits, and finds what a hostile zygote leaves behind
+      zygote                own Landlock domain, sealed
+        init of a run       the same
+          step              own domain inside that one, own process group that nobody can leave
+
+Rules of this file:
+
+1. The zygote is in a domain before the first third-party byte, for an import can steal as well as a
+   step. It may read /proc, because a run's own entry there cannot be named ahead; another process's
+   environment and memory Landlock keeps from it all the same.
+2. No socket has an address: paths and datagrams are what Landlock does not see.
+3. As root we become a user id that is nobody else's. As anybody else we share the host's: then the
+   attributes of files (mode, owner, times) cannot be changed at all.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import typing
+
+from orq_sandbox.confine import capabilities, landlock, limits, rooms, root, seccomp, shepherd
+from orq_sandbox.confine.identity import become, require_readable
+from orq_sandbox.confine.stages import Stages
+from orq_sandbox.confine.syscalls import close_all_but
+
+__all__ = ["LandlockWall", "enter"]
+
+Mapping = typing.Mapping[str, typing.Any]
+
+_UMASK = 0o077
+_STANDARD = (0, 1, 2)
+_MACHINE_FILES = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat")
+
+
+class LandlockWall:
+    """The wall around this zygote."""
+
+    tier = "landlock"
+
+    def __init__(self, policy: Mapping, stages: Stages, interface: int) -> None:
+        self.stages = stages
+        self.landlock = interface
+        self._policy = policy
+        self._rooms = rooms.Rooms("", "")
+        self._lock = b""
+        if interface >= landlock.SCOPE_SINCE:
+            self._lock = seccomp.lock(has_namespaces=False)
+
+    def fork_init(self) -> int:
+        """Fork an init: 0 in it, its process id here. Raises `WallError`."""
+        return fork_bound(self.stages)
+
+    def settle_init(self, run: Mapping) -> rooms.Rooms:
+        """In init: the run's folders, below `run["folder"]` or the scratch. Raises `WallError`."""
+        with self.stages("run: folders"):
+            self._rooms = rooms.make(self._policy["scratch"], run.get("folder"))
+        return self._rooms
+
+    def lock_step(self, run: Mapping, keep: typing.Iterable[int] = ()) -> None:
+        """In the step, last, a session leader: give everything up.
+
+        Closes all descriptors but 0, 1, 2 and `keep`. Raises `WallError`.
+        """
+        with self.stages("step: landlock"):
+            self._domain().enter()
+        with self.stages("step: descriptors"):
+            close_all_but([*_STANDARD, *keep])
+        with self.stages("step: limits"):
+            limits.apply({**self._policy.get("rlimits", {}), **run.get("rlimits", {})})
+        with self.stages("step: lock filter"):
+            os.umask(_UMASK)
+            seccomp.install(
+                self._lock or seccomp.lock(has_namespaces=False, only_signal=os.getpid())
+            )
+
+    def kill_everything(self, step: int) -> None:
+        """In init: SIGKILL the step's process group, which nothing can have left."""
+        try:
+            os.killpg(step, signal.SIGKILL)
+        except (
+            ProcessLookupError,
+            PermissionError,
+        ):  # PermissionError: all that is left is zombies
+            pass
+
+    def _domain(self) -> landlock.Domain:
+        domain = _domain(self._policy, self.landlock)
+        for path in self._rooms:
+            domain.allow(path, landlock.WRITE)
+        domain.allow("/proc/self", landlock.READ_FILES)
+        for path in _MACHINE_FILES:
+            domain.allow(path, landlock.READ_FILES)
+        return domain
+
+
+def fork_bound(stages: Stages) -> int:
+    """Fork a process that the kernel kills with us: 0 in it, its process id here."""
+    parent = os.getpid()
+    with stages("run: fork init"):
+        pid = os.fork()
+    if pid == 0:
+        capabilities.die_with_parent()
+        if os.getppid() != parent:
+            os._exit(1)
+    return pid
+
+
+def enter(policy: Mapping, stages: Stages, interface: int) -> LandlockWall:
+    """Go behind the wall; returns in the process inside. Raises `WallError`."""
+    run_uid = policy.get("run_uid")
+    host = shepherd.watch_host(policy.get("host_pid", os.getppid()))
+    with stages("first fork"):
+        shepherd.fork_inside(host, adopts=True)
+    with stages("identity"):
+        if run_uid is not None:
+            capabilities.drop_bounding_set()
+            capabilities.lock_securebits()
+            become(run_uid)
+            capabilities.die_with_parent()
+        capabilities.keep_only()
+        capabilities.forbid_new_privileges()
+        capabilities.set_dumpable(value=False)
+        require_readable(policy.get("read_only", ()))
+    with stages("assemble filters"):
+        wall = LandlockWall(policy, stages, interface)
+        filter_ = _seal(policy, interface)
+    with stages("landlock"):
+        domain = _domain(policy, interface)
+        domain.allow(policy["scratch"], landlock.WRITE)
+        domain.allow("/proc", landlock.READ_FILES)
+        domain.enter()
+    with stages("seal filter"):
+        seccomp.install(filter_)
+    return wall
+
+
+def _domain(policy: Mapping, interface: int) -> landlock.Domain:
+    """The grants of the policy, which all domains here have in common."""
+    domain = landlock.Domain(interface, tcp=policy.get("network") == "full")
+    for source, _ in policy.get("read_only", ()):
+        domain.allow(source, landlock.READ)
+    for source, _ in policy.get("writable", ()):
+        domain.allow(source, landlock.WRITE)
+    for path in root.DEVICES:
+        domain.allow(path, landlock.DEVICE)
+    for path in policy.get("devices", ()):
+        domain.allow(path, landlock.GRANTED_DEVICE)
+    return domain
+
+
+def _seal(policy: Mapping, interface: int) -> bytes:
+    return seccomp.seal(
+        network=policy.get("network", "none"),
+        unshares=(),
+        unix_sockets=interface >= landlock.SOCKETS_SINCE,
+        memfd=policy.get("memfd", False),
+        own_files=policy.get("run_uid") is None,
+        sees_truncation=interface >= landlock.TRUNCATE_SINCE,
+    )

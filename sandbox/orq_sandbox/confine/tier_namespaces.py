@@ -1,0 +1,236 @@
+"""The strongest tier: a guest in namespaces of its own, below a root that holds only grants.
+
+::
+
+    shepherd                outside; waits
+      second shepherd       pid 1 of a pid namespace that nobody else is in; waits
+        zygote              pid 1 of its pid namespace; own user, mount, ipc, uts, cgroup, net
+          init of a run     pid 1 of the run's pid namespace; own mount and ipc
+            step            own user namespace
+
+Rules of this file:
+
+1. Two user namespaces, one in the other: the root is built and entered in the outer one, so that
+   in the inner one every mount is locked, even for a zygote that turned hostile. (`pivot_root`
+   after that copy fails: locked mounts.) Started by root, the host's own is the outer one.
+2. As root the inner one belongs to a user id that is nobody else's. Host user 0 is never mapped:
+   the kernel counts no processes for it.
+3. The first pid namespace is there for its /proc, which shows nothing: a new /proc can be mounted
+   in inner namespaces only where one that reveals as much is in sight.
+4. The step's user namespace comes after all mounting: `RLIMIT_NPROC` then counts this run alone,
+   and what the step could do in it means nothing to the other namespaces.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import typing
+
+from orq_sandbox.confine import (
+    capabilities,
+    landlock,
+    limits,
+    mounts,
+    namespaces,
+    root,
+    seccomp,
+    shepherd,
+)
+from orq_sandbox.confine.identity import become
+from orq_sandbox.confine.rooms import SHARED, Rooms, furnish
+from orq_sandbox.confine.stages import Stages
+from orq_sandbox.confine.syscalls import close_all_but
+
+__all__ = ["NamespacesWall", "enter"]
+
+Mapping = typing.Mapping[str, typing.Any]
+
+_UMASK = 0o077
+_ZYGOTE_PROCESSES = 4096
+_STANDARD = (0, 1, 2)
+_LOWEST_HELD = 64
+_INNER = (
+    namespaces.NEW_USER
+    | namespaces.NEW_NS
+    | namespaces.NEW_PID
+    | namespaces.NEW_IPC
+    | namespaces.NEW_UTS
+    | namespaces.NEW_CGROUP
+)
+
+
+class NamespacesWall:
+    """The wall around this zygote. Owns a descriptor of its pid namespace and one of its /proc."""
+
+    tier = "namespaces"
+
+    def __init__(self, policy: Mapping, stages: Stages, interface: int) -> None:
+        self.stages = stages
+        self.landlock = interface
+        self._policy = policy
+        self._pid_namespace = _held("/proc/self/ns/pid", os.O_RDONLY)
+        self._proc = _held("/proc", os.O_PATH | os.O_DIRECTORY)
+        self._of_run = _unshares(policy, interface)[1]
+        self._lock = seccomp.lock(has_namespaces=True)
+        self._rooms = Rooms("", "")
+
+    def fork_init(self) -> int:
+        """Fork an init: 0 in it; here its process id as the zygote sees it. Raises `WallError`."""
+        with self.stages("run: unshare pid"):
+            namespaces.unshare(namespaces.NEW_PID)
+        pid = -1
+        try:
+            with self.stages("run: fork init"):
+                pid = os.fork()
+        finally:
+            if pid != 0:
+                with self.stages("run: setns"):
+                    namespaces.enter_pid_namespace(self._pid_namespace)
+        if pid == 0:
+            capabilities.die_with_parent()
+        return pid
+
+    def settle_init(self, run: Mapping) -> Rooms:
+        """In init: its own mounts and ipc, the run's folders. Raises `WallError`."""
+        with self.stages("run: unshare mount ipc"):
+            namespaces.unshare(self._of_run)
+        with self.stages("run: mounts"):
+            self._rooms = furnish({**self._policy, **run})
+        return self._rooms
+
+    def lock_step(self, run: Mapping, keep: typing.Iterable[int] = ()) -> None:
+        """In the step, last: give everything up. Closes all descriptors but 0, 1, 2 and `keep`.
+
+        Raises `WallError`.
+        """
+        with self.stages("step: user namespace"):
+            capabilities.set_dumpable(value=True)  # else /proc/self belongs to nobody we are
+            namespaces.unshare(namespaces.NEW_USER)
+            namespaces.map_ids(namespaces.INNER_ID, namespaces.INNER_ID, self._proc)
+            capabilities.set_dumpable(value=False)
+        with self.stages("step: landlock"):
+            if self.landlock:
+                self._domain().enter()
+        with self.stages("step: descriptors"):
+            close_all_but([*_STANDARD, *keep])
+        with self.stages("step: limits"):
+            limits.apply({**self._policy.get("rlimits", {}), **run.get("rlimits", {})})
+        with self.stages("step: capabilities"):
+            capabilities.lock_securebits()
+            capabilities.keep_only()
+        with self.stages("step: lock filter"):
+            os.umask(_UMASK)
+            seccomp.install(self._lock)
+
+    def kill_everything(self, step: int) -> None:
+        """In init: SIGKILL every process of the run but init. Does not wait for them."""
+        del step  # whatever it forked and wherever that went, it is in our pid namespace
+        if os.getpid() != 1:
+            raise RuntimeError("only the init of a run may kill everything")
+        try:
+            os.kill(-1, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    def _domain(self) -> landlock.Domain:
+        policy = self._policy
+        domain = landlock.Domain(self.landlock, tcp=policy.get("network") == "full")
+        domain.allow("/", landlock.READ)
+        for path in self._rooms:
+            domain.allow(path, landlock.WRITE)
+        domain.allow(SHARED, landlock.KEEP)
+        for path in root.DEVICES:
+            domain.allow(path, landlock.DEVICE)
+        for path in policy.get("devices", ()):
+            domain.allow(path, landlock.GRANTED_DEVICE)
+        for _, path in policy.get("writable", ()):
+            domain.allow(path, landlock.WRITE)
+        return domain
+
+
+def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
+    """Go behind the wall; returns in the process inside. Raises `WallError`."""
+    scratch, run_uid = policy["scratch"], policy.get("run_uid")
+    host = shepherd.watch_host(policy.get("host_pid", os.getppid()))
+    with stages("outer namespaces"):
+        _unshare_outer(run_uid)
+    with stages("first fork"):
+        shepherd.fork_inside(host)
+    with stages("build root"):
+        root.build(scratch, policy)
+        mounts.zygote_proc(scratch + "/proc")
+    with stages("pivot_root"):
+        mounts.change_root(scratch)
+        root.seal()
+    with stages("inner namespaces"):
+        uid = namespaces.INNER_ID
+        if run_uid is not None:
+            uid = run_uid
+            become(uid)
+            capabilities.set_dumpable(value=True)  # undone by the new id; the maps need it
+        no_network = 0 if policy.get("network") == "full" else namespaces.NEW_NET
+        namespaces.unshare(_INNER | no_network)
+        namespaces.map_ids(uid, uid)
+        capabilities.die_with_parent()
+    with stages("second fork"):
+        shepherd.fork_inside()
+    with stages("settle zygote"):
+        mounts.zygote_proc("/proc")
+        namespaces.set_hostname(policy.get("hostname", "sandbox"))
+    with stages("assemble filters"):
+        wall = NamespacesWall(policy, stages, interface)
+        filter_ = _seal(policy, interface)
+    with stages("capabilities"):
+        capabilities.drop_bounding_set()
+        capabilities.lock_securebits()
+        capabilities.keep_only(capabilities.SYS_ADMIN)
+        # of all its runs together, each of which has its own; and of a hostile import
+        limits.apply({"processes": policy.get("zygote_processes", _ZYGOTE_PROCESSES)})
+        capabilities.forbid_new_privileges()
+        capabilities.set_dumpable(value=False)
+    with stages("seal filter"):
+        seccomp.install(filter_)
+    return wall
+
+
+def _held(path: str, flags: int) -> int:
+    """An open descriptor out of the way of the low numbers, which are a step's."""
+    low = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _LOWEST_HELD)
+    finally:
+        os.close(low)
+
+
+def _unshare_outer(run_uid: typing.Optional[int]) -> None:
+    if run_uid is not None:
+        namespaces.unshare(namespaces.NEW_NS | namespaces.NEW_PID)
+        return
+    uid, gid = os.getuid(), os.getgid()
+    namespaces.unshare(namespaces.NEW_USER | namespaces.NEW_NS | namespaces.NEW_PID)
+    namespaces.map_ids(uid, gid)
+
+
+def _unshares(policy: Mapping, interface: int) -> typing.Tuple[int, int, int]:
+    """What a run unshares, in its order: in the zygote, in init, in the step.
+
+    One empty network serves all runs (its teardown costs milliseconds) where Landlock keeps them
+    off each other's abstract sockets; before that each run has its own.
+    """
+    of_run = namespaces.NEW_NS | namespaces.NEW_IPC
+    if interface < landlock.SCOPE_SINCE and policy.get("network") != "full":
+        of_run |= namespaces.NEW_NET
+    return (namespaces.NEW_PID, of_run, namespaces.NEW_USER)
+
+
+def _seal(policy: Mapping, interface: int) -> bytes:
+    network = policy.get("network", "none")
+    return seccomp.seal(
+        network=network,
+        unshares=_unshares(policy, interface),
+        # with the host's network come the host's abstract sockets
+        unix_sockets=network == "none" or interface >= landlock.SCOPE_SINCE,
+        memfd=policy.get("memfd", True),
+    )
