@@ -41,7 +41,14 @@ def clean(store: Store) -> CleanReport:
         kept.append("wheels, locks and uv's cache: a supply is going on")
         return CleanReport(removed=removed, freed_bytes=freed, kept=tuple(kept))
     try:
-        for path in (store.wheels, store.builds, store.locks, store.interpreters, store.uv_cache):
+        for path in (
+            store.wheels,
+            store.builds,
+            store.locks,
+            store.memos,
+            store.interpreters,
+            store.uv_cache,
+        ):
             freed += _size(path)
             _fs.remove_tree(path)
     finally:

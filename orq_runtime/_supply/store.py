@@ -7,6 +7,7 @@
         wheels/CONTENT/            one wheel built or vendored, and its `wheel.json`
         builds/KEY.json            source tree or vendored file -> CONTENT
         locks/KEY.json             spec -> lock
+        memos/KEY.json             declarations, byte for byte -> their environment
         interpreters/KEY.json      an interpreter's description of itself
         used/KEY                   its mtime is the environment's last use
         guards/NAME.lock           kernel locks; outside of all that a run may see
@@ -51,6 +52,7 @@ class Store:
         self.wheels = self.root / "wheels"
         self.builds = self.root / "builds"
         self.locks = self.root / "locks"
+        self.memos = self.root / "memos"
         self.interpreters = self.root / "interpreters"
         self.used = self.root / "used"
         self.staging = self.root / "staging"

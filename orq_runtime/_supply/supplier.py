@@ -1,10 +1,10 @@
-"""The supplier: one request in, one environment out.
+"""The supplier: what the layers above ask for components and environments.
 
 Rules of this file:
 
-1. A request is first answered from the store alone; that starts no program and takes no lock.
-2. What the store lacks is made under `Store.making`: wheels of local sources, then the lock, then
-   the environment, then the support layer. Each is kept for itself: a failure loses only the rest.
+1. A request that was answered before, and whose declarations are byte for byte the same, is answered
+   from the memo: no resolver, no parser of requirements, not even their modules.
+2. All else is the maker's, which is loaded when it is needed.
 """
 
 from __future__ import annotations
@@ -12,27 +12,12 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orq_runtime._supply.asked import Asked, check_wheels, read_request, required_names, unfit
-from orq_runtime._supply.build import BUILD_KIT, Builder, Source
-from orq_runtime._supply.clean import clean, list_environments
-from orq_runtime._supply.install import (
-    Installed,
-    Installer,
-    environment_digest,
-    read_installed,
-    site_packages,
-)
 from orq_runtime._supply.interpreters import Interpreters
-from orq_runtime._supply.requirements import declared
-from orq_runtime._supply.resolve import Resolver, Spec, index_digest
-from orq_runtime._supply.runner import BuildRunner, PlainRunner
-from orq_runtime._supply.sources import DECLARATIONS, VENDOR, PythonBound
+from orq_runtime._supply.memo import Memo
 from orq_runtime._supply.store import Lease, Store
-from orq_runtime._supply.support import Support
-from orq_runtime._supply.uv import Uv
-from orq_runtime._supply.wheels import LocalWheel
-from orq_runtime.errors import BadComponent, ResolutionFailed
+from orq_runtime.errors import BadComponent
 from orq_runtime.events import Event, Sink, ignore
 from orq_runtime.model.environment import (
     CleanReport,
@@ -44,8 +29,14 @@ from orq_runtime.model.environment import (
 )
 from orq_runtime.settings import Settings
 
+if TYPE_CHECKING:
+    from orq_runtime._supply.maker import Maker
+    from orq_runtime._supply.runner import BuildRunner
+
 __all__ = ["Supplier"]
 
+_DECLARATIONS = ("requirements.txt", "pyproject.toml", "setup.py", "setup.cfg")
+_VENDOR = "vendor"
 _SOURCE_ROOTS = ("src/python", "src")
 
 
@@ -67,33 +58,15 @@ class Supplier:
     ) -> None:
         self._settings = settings
         self._sink = sink
+        self._uv = uv
+        self._runner = runner
         self._home = home or Path.home()
-        self._store = store = Store(settings.cache_dir)
-        runner = runner or PlainRunner()
-        tool = Uv(settings=settings, store=store, sink=sink, binary=uv)
+        self._store = Store(settings.cache_dir)
         self._interpreters = Interpreters(
-            store=store, environment=settings.tool_environment, home=self._home
+            store=self._store, environment=settings.tool_environment, home=self._home
         )
-        self._resolver = Resolver(settings=settings, store=store, uv=tool, sink=sink)
-        self._installer = Installer(
-            settings=settings, store=store, uv=tool, runner=runner, sink=sink
-        )
-        self._builder = Builder(
-            settings=settings,
-            store=store,
-            resolver=self._resolver,
-            installer=self._installer,
-            runner=runner,
-            sink=sink,
-        )
-        self._support = Support(
-            settings=settings,
-            store=store,
-            interpreters=self._interpreters,
-            uv=tool,
-            runner=runner,
-            sink=sink,
-        )
+        self._memo = Memo(store=self._store, settings=settings)
+        self._made: Maker | None = None
 
     # -- components ----------------------------------------------------------------------------
 
@@ -110,9 +83,9 @@ class Supplier:
                 status = folder.stat()
                 if status.st_dev != device or status.st_mode & stat.S_IWOTH:
                     return None
-                if any(os.path.lexists(folder / name) for name in DECLARATIONS):
+                if any(os.path.lexists(folder / name) for name in _DECLARATIONS):
                     return self.component(folder)
-                if (folder / VENDOR).is_dir():
+                if (folder / _VENDOR).is_dir():
                     return self.component(folder)
                 folder = folder.parent
         except OSError:
@@ -134,15 +107,12 @@ class Supplier:
 
         Raises one of the `SupplyError` family and leaves nothing half-made.
         """
-        interpreter = self._interpreters.find(request.python or self._settings.python)
-        asked = read_request(request, interpreter)
-        self._check_python(asked.bounds, interpreter)
-        environment = self._known(asked)
+        key = self._memo.key(request)
+        environment = None if key is None else self._memo.recall(key)
         if environment is None:
-            for note in asked.notes:
-                self._sink(Event(phase="resolve", state="moved", message=note))
-            with self._store.making():
-                environment = self._made(asked)
+            environment = self._maker().supply(request)
+            if key is not None:
+                self._memo.keep(key, environment)
         if environment.origin == "hit":
             self._sink(Event(phase="hit", state="done", subject=environment.key))
         self._store.touch(environment.key)
@@ -154,13 +124,7 @@ class Supplier:
         That is its description, its support layer and a build kit, so that local packages and
         vendored source distributions can be built offline.
         """
-        interpreter = self._interpreters.find(python or self._settings.python)
-        lines = [declared(line, "the build kit") for line in BUILD_KIT]
-        with self._store.making():
-            self._support.layer(interpreter)
-            with self._builder.kit(lines, interpreter, ()):
-                pass  # that it can be leased is all
-        return interpreter
+        return self._maker().prepare(python)
 
     def host_interpreter(self) -> Interpreter:
         """The base interpreter of this very process, described."""
@@ -172,10 +136,14 @@ class Supplier:
 
     def environments(self) -> list[StoredEnvironment]:
         """The environments in the store, the last used first."""
+        from orq_runtime._supply.clean import list_environments  # start-up budget
+
         return list_environments(self._store)
 
     def clean(self) -> CleanReport:
         """Remove everything from the store that is not in use; says what stayed, and why."""
+        from orq_runtime._supply.clean import clean  # start-up budget
+
         return clean(self._store)
 
     def lease(self, environment: Environment) -> Lease:
@@ -185,102 +153,16 @@ class Supplier:
         """
         return Lease(self._store, environment)
 
-    # -- the two ways to an environment --------------------------------------------------------
+    def _maker(self) -> Maker:
+        if self._made is None:
+            from orq_runtime._supply.maker import Maker  # start-up budget: a memo needs none of it
 
-    def _known(self, asked: Asked) -> Environment | None:
-        """The environment, if the store has it and all that leads to it."""
-        wheels: list[LocalWheel] = []
-        todo = [*asked.vendored, *asked.packages] or _wanted_by_name(asked, wheels)
-        while todo:
-            for source in todo:
-                wheel = self._builder.known(source, asked.interpreter)
-                if wheel is None:
-                    return None
-                wheels.append(wheel)
-            todo = _wanted_by_name(asked, wheels)
-        lock = self._resolver.known(self._spec(asked, wheels))
-        support = self._support.known(asked.interpreter)
-        if lock is None or support is None:
-            return None
-        installed = read_installed(self._store, environment_digest(lock, asked.interpreter).key())
-        return None if installed is None else _environment(installed, support, asked.interpreter)
-
-    def _made(self, asked: Asked) -> Environment:
-        wheels = self._local_wheels(asked)
-        lock = self._resolver.resolve(self._spec(asked, wheels))
-        installed, made = self._installer.install(lock, asked.interpreter)
-        support = self._support.layer(asked.interpreter)
-        return _environment(installed, support, asked.interpreter, made=made)
-
-    def _local_wheels(self, asked: Asked) -> list[LocalWheel]:
-        """Vendored wheels first: they may be what the others are built with."""
-        ready = [item for item in asked.vendored if item.is_wheel]
-        wheels = [self._builder.build(item, asked.interpreter) for item in ready]
-        vendored = tuple(wheels)
-        todo = [item for item in asked.vendored if not item.is_wheel]
-        todo = [*todo, *asked.packages] or _wanted_by_name(asked, wheels)
-        while todo:
-            wheels += [
-                self._builder.build(item, asked.interpreter, vendored=vendored) for item in todo
-            ]
-            todo = _wanted_by_name(asked, wheels)
-        return wheels
-
-    def _spec(self, asked: Asked, wheels: list[LocalWheel]) -> Spec:
-        beaten = check_wheels(wheels, asked.interpreter)
-        bounds = [
-            PythonBound(specifier=wheel.requires_python, origin=wheel.origin)
-            for wheel in wheels
-            if wheel.requires_python
-        ]
-        self._check_python(bounds, asked.interpreter)
-        return Spec(
-            requirements=asked.requirements,
-            constraints=asked.constraints,
-            local=tuple({wheel.name: wheel for wheel in wheels}.values()),
-            beaten=beaten,
-            interpreter=asked.interpreter,
-            index_digest=index_digest(self._settings),
-            exclude_newer=self._settings.exclude_newer,
-        )
-
-    def _check_python(
-        self, bounds: tuple[PythonBound, ...] | list[PythonBound], interpreter: Interpreter
-    ) -> None:
-        bound = unfit(bounds, interpreter)
-        if bound is None:
-            return
-        fitting = [found for found in self.interpreters() if unfit(bounds, found) is None]
-        version = ".".join(str(part) for part in interpreter.version)
-        raise ResolutionFailed(
-            f"{bound.origin} requires Python `{bound.specifier}`, and this is {version}",
-            hint=f"choose another interpreter: --python {fitting[0].minor}"
-            if fitting
-            else "no interpreter on this machine fits: install one and name it with --python",
-        )
-
-
-def _wanted_by_name(asked: Asked, wheels: list[LocalWheel]) -> list[Source]:
-    """Components that are packages only on demand, when something demands them by name."""
-    provided = {wheel.origin for wheel in wheels}
-    names = required_names(asked.requirements, wheels)
-    return [
-        source for name, source in asked.by_name if name in names and source.origin not in provided
-    ]
-
-
-def _environment(
-    installed: Installed, support: Path, interpreter: Interpreter, *, made: bool = False
-) -> Environment:
-    return Environment(
-        key=installed.key,
-        path=installed.path,
-        python=installed.path / "bin" / "python",
-        site_packages=site_packages(installed.path, interpreter),
-        support=support,
-        interpreter=interpreter,
-        lock=tuple(item.package for item in installed.packages),
-        modules=installed.modules,
-        local_modules=installed.local_modules,
-        origin="built" if made else "hit",
-    )
+            self._made = Maker(
+                settings=self._settings,
+                store=self._store,
+                interpreters=self._interpreters,
+                sink=self._sink,
+                uv=self._uv,
+                runner=self._runner,
+            )
+        return self._made

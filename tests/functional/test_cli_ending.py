@@ -39,7 +39,17 @@ def test_a_signal_ends_the_run(
     """The step is dead, what it printed is shown, and there is no traceback."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    process = cli.start("run", cli.step("waits"), "-i", f"fifo={fifo}", "--start", start, "-q")
+    process = cli.start(
+        "run",
+        cli.step("waits"),
+        "-i",
+        f"fifo={fifo}",
+        "--isolation",
+        "process",
+        "--start",
+        start,
+        "-q",
+    )
     step = _begun(fifo)
     os.killpg(process.pid, number)
     out, err = process.communicate()
@@ -54,7 +64,16 @@ def test_a_run_that_was_ended_has_its_document(cli: Cli, tmp_path: Path) -> None
     """The verdict is `cancelled`, with what was printed."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    words = ("run", cli.step("waits"), "-i", f"fifo={fifo}", "--output-format", "json")
+    words = (
+        "run",
+        cli.step("waits"),
+        "-i",
+        f"fifo={fifo}",
+        "--isolation",
+        "process",
+        "--output-format",
+        "json",
+    )
     process = cli.start(*words)
     _begun(fifo)
     os.killpg(process.pid, signal.SIGINT)
@@ -71,7 +90,7 @@ def test_nothing_of_an_ended_run_stays_in_the_store(cli: Cli, tmp_path: Path) ->
     """The run's folder is gone."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    process = cli.start("run", cli.step("waits"), "-i", f"fifo={fifo}")
+    process = cli.start("run", cli.step("waits"), "-i", f"fifo={fifo}", "--isolation", "process")
     _begun(fifo)
     mine = [name for name in (cli.cache / "runs").iterdir() if name.suffix == ""]
     os.killpg(process.pid, signal.SIGINT)
