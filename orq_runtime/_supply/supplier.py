@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-1. A request that was answered before, and whose declarations are byte for byte the same, is answered
-   from the memo: no resolver, no parser of requirements, not even their modules.
+1. A request that was answered before, and whose declarations are byte for byte the same, is
+   answered from the memo: no resolver, no parser of requirements, not even their modules.
 2. All else is the maker's, which is loaded when it is needed.
 """
 
