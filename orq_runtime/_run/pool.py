@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 from typing import Literal
 
@@ -37,6 +38,8 @@ class Pool:
         self._lock = threading.Lock()
         self._entries: dict[Launch, _Entry] = {}
         self._is_closed = False
+        self._wanted: queue.SimpleQueue[Launch | None] = queue.SimpleQueue()
+        self._tender: threading.Thread | None = None
 
     def claim(self, what: Launch) -> tuple[Slot, Literal["warm", "hot"]]:
         """A child that waits for its request; `hot` when it was parked. Blocks for a warm one.
@@ -66,7 +69,20 @@ class Pool:
         return slot, "warm" if is_new else "hot"
 
     def refill(self, what: Launch) -> None:
-        """Order what is missing of the spares. Called after a run, off its path; does not wait."""
+        """Have what is missing of the spares ordered, by a thread of the pool's: soon, not now."""
+        with self._lock:
+            if self._is_closed or self._spares == 0:
+                return
+            if self._tender is None:
+                self._tender = threading.Thread(target=self._tend, name="orq-pool", daemon=True)
+                self._tender.start()
+        self._wanted.put(what)
+
+    def _tend(self) -> None:
+        while (what := self._wanted.get()) is not None:
+            self._refill(what)
+
+    def _refill(self, what: Launch) -> None:
         with self._lock:
             entry = None if self._is_closed else self._entries.get(what)
         if entry is None or not entry.lock.acquire(blocking=False):
@@ -85,6 +101,9 @@ class Pool:
             self._is_closed = True
             entries = list(self._entries.values())
             self._entries.clear()
+        if self._tender is not None:
+            self._wanted.put(None)
+            self._tender.join()
         for entry in entries:
             with entry.lock:
                 self._drop(entry)

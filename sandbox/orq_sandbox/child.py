@@ -50,12 +50,14 @@ class Channel(typing.NamedTuple):
 class Place(typing.NamedTuple):
     """Where a run takes place: behind which wall, its quantities, the doors to its cgroups.
 
-    `doors` are open `cgroup.procs` files: init moves itself through them before it forks.
+    `doors` are open `cgroup.procs` files: init moves itself through them before it forks. A spare
+    is forked ahead of its request.
     """
 
     wall: confine.Wall
     run: typing.Dict[str, typing.Any]
     doors: typing.Sequence[int] = ()
+    is_spare: bool = False
 
 
 def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:
@@ -111,7 +113,8 @@ def _become_step(
         sys.stdout = sys.__stdout__ = _printer(1)
         sys.stderr = sys.__stderr__ = _printer(2)
         place.wall.lock_step(place.run, (_REQUEST, _RESULT))
-        harness.serve(socket.socket(fileno=_REQUEST), _RESULT, json, rooms)
+        request = socket.socket(fileno=_REQUEST)
+        harness.serve(request, _RESULT, json, rooms, is_spare=place.is_spare)
     except BaseException as error:  # nothing may run on in a copy of the zygote
         _confess(2, error)
         _confess(channel.stderr, error)
@@ -215,22 +218,25 @@ class _Init:
         self._wall.kill_everything(self._step)
         patience = time.monotonic() + _KILL_PATIENCE_SECONDS
         while time.monotonic() < patience:
-            for pid in kernel.children():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except (ProcessLookupError, PermissionError):
-                    pass
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
-            if pid == 0:
-                select.select([], [], [], _POLL_SECONDS)  # dying: nothing tells us when
+            if pid == 0:  # somebody lives: an orphan that came to us, or one that is dying
+                self._kill_children()
+                select.select([], [], [], _POLL_SECONDS)  # nothing tells us when it is dead
                 continue
             if pid == self._step:
                 self._wait_status = status
             self._cpu_microseconds += int((usage.ru_utime + usage.ru_stime) * 1e6)
             self._peak_kib = max(self._peak_kib, usage.ru_maxrss)
+
+    def _kill_children(self) -> None:
+        for pid in kernel.children():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
 
     def report(self) -> None:
         """Tell the host how the step ended and what the run used."""

@@ -25,6 +25,15 @@ __all__ = ["serve"]
 
 _LONGEST_REQUEST = 1 << 30
 _CHUNK = 1 << 18
+_WARM_UPS = 2
+_CANNED = {
+    "file": None,
+    "source": "from typing import *\ndef f(n: int, xs: List[int] = []) -> int:\n    return n\n",
+    "function": "f",
+    "roots": [],
+    "environ": {},
+    "inputs": {"n": 1, "xs": [1, 2]},
+}
 
 
 class _Clock:
@@ -41,9 +50,21 @@ class _Clock:
 
 
 def serve(
-    request: socket.socket, result: int, json: typing.Any, rooms: typing.Tuple[str, str]
+    request: socket.socket,
+    result: int,
+    json: typing.Any,
+    rooms: typing.Tuple[str, str],
+    *,
+    is_spare: bool,
 ) -> None:
-    """Wait for the one request, answer it, end the process. Never returns."""
+    """Wait for the one request, answer it, end the process. Never returns.
+
+    A spare has time before its request: it serves two of our own first, so that the pages they
+    touch are its own by then.
+    """
+    if is_spare:
+        _warm_up(json, rooms)
+    _draw_anew()
     _send(result, wire.frame(wire.PARKED))
     frame = _receive(request)
     if frame is None:  # a spare that is not needed any more
@@ -63,6 +84,26 @@ def serve(
     except OSError:
         pass
     os._exit(0)
+
+
+def _warm_up(json: typing.Any, rooms: typing.Tuple[str, str]) -> None:
+    frame = encode.PLAIN + json.dumps(_CANNED)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    path, modules = list(sys.path), set(sys.modules)
+    for _ in range(_WARM_UPS):
+        _answer(json, frame, nowhere, rooms)
+    os.close(nowhere)
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+    load.forget_source()
+
+
+def _draw_anew() -> None:
+    """Children of one zygote must not draw the same numbers; `random` sees to itself."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
 
 
 def _receive(request: socket.socket) -> typing.Optional[bytes]:
@@ -125,14 +166,11 @@ def _run(
 
 
 def _settle(asked: dict, rooms: typing.Tuple[str, str]) -> None:
-    """Make this process the run's: its variables, its import roots, its randomness."""
+    """Make this process the run's: its variables and its import roots."""
     os.environ.clear()
     os.environ.update(HOME=rooms[0], TMPDIR=rooms[1])
     os.environ.update(asked["environ"])
     sys.path.extend(root for root in asked["roots"] if root not in sys.path)
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:  # preloaded: every child would draw the same numbers
-        numpy_random.seed()
 
 
 def _exit_status(wish: SystemExit) -> int:

@@ -17,7 +17,7 @@ import typing
 
 from orq_sandbox.failure import Refusal
 
-__all__ = ["function_of", "load_file", "load_source"]
+__all__ = ["forget_source", "function_of", "load_file", "load_source"]
 
 SOURCE_FILE = "<step>"
 
@@ -79,6 +79,12 @@ def load_source(source: str) -> types.ModuleType:
     sys.modules["step"] = module
     exec(compile(source, SOURCE_FILE, "exec", dont_inherit=True), module.__dict__)
     return module
+
+
+def forget_source() -> None:
+    """Undo what `load_source` left in the caches of this process."""
+    sys.modules.pop("step", None)
+    linecache.cache.pop(SOURCE_FILE, None)
 
 
 def function_of(module: types.ModuleType, name: str) -> typing.Callable:

@@ -60,7 +60,9 @@ def serve(
             if order is None:
                 break
             run, numbers = order
-            inits.add(_spawn(child.Place(wall, run, numbers[5:]), numbers, control, json))
+            inits.add(
+                _spawn(child.Place(wall, run, numbers[5:], is_spare=True), numbers, control, json)
+            )
     _end_all()
     os._exit(0)
 
