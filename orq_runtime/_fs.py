@@ -12,11 +12,9 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import itertools
 import os
-import secrets
 import select
 import stat
 import time
@@ -129,7 +127,7 @@ def scratch(parent: Path) -> Iterator[Path]:
             hint="choose a cache folder you may write with --cache-dir",
         ) from error
     while True:  # a sweeper may have locked the new guard between its making and our lock
-        folder = parent / secrets.token_hex(8)
+        folder = parent / os.urandom(8).hex()
         guard = folder.with_name(folder.name + _LOCK_SUFFIX)
         held = try_lock(guard)
         if held is not None:
@@ -186,7 +184,7 @@ def publish(staged: Path, target: Path) -> bool:
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file that readers see whole: old content, new content, or no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    draft = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     try:
         with open(draft, "xb") as file:
             file.write(content)
@@ -199,6 +197,8 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def sync_file_system(path: Path) -> None:
     """Bring everything written under the file system of `path` to the disk."""
+    import ctypes  # start-up budget: only what publishes needs it
+
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:

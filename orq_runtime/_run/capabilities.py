@@ -17,7 +17,6 @@ import os
 import select
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +84,9 @@ def try_tier(
         return remembered
     ground = grounds.make(tier)
     try:
-        with tempfile.NamedTemporaryFile(dir=ground.scratch.parent) as canary:
-            found = _tried(tier, interpreter, bundle, ground, canary.name)
+        canary = ground.scratch.with_name(ground.scratch.name + "-canary")
+        canary.write_text("not yours")
+        found = _tried(tier, interpreter, bundle, ground, str(canary))
     except SandboxError as error:
         return Capability(tier=tier, is_available=False, reason=error.message)
     finally:

@@ -16,7 +16,6 @@ import contextlib
 import itertools
 import os
 import stat
-import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,8 @@ class Ground:
         """A fresh folder for one run; None where the wall has a private file system for it."""
         if self.tier == "namespaces":
             return None
-        folder = Path(tempfile.mkdtemp(prefix="run-", dir=self.scratch))
+        folder = self.scratch / f"run-{os.urandom(8).hex()}"
+        folder.mkdir(mode=0o700)
         if self.run_uid is not None:
             os.chown(folder, self.run_uid, self.run_uid)
         return folder

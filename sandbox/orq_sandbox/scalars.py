@@ -8,19 +8,16 @@
 | Decimal, UUID, Path | their text; a Decimal may come as a whole number |
 | complex | `[real, imaginary]` |
 | Enum | the member's value |
+
+A class can only be one of these when its module is loaded, so none is loaded here to find out.
 """
 
 from __future__ import annotations
 
-import base64
 import binascii
-import datetime
-import decimal
-import enum
-import pathlib
 import re
+import sys
 import typing
-import uuid
 
 __all__ = ["converter", "plain"]
 
@@ -32,12 +29,22 @@ def converter(kind: type) -> typing.Optional[typing.Callable[[typing.Any], typin
 
     What cannot be read is given back as it came.
     """
-    if issubclass(kind, enum.Enum):
+    if _is_of(kind, "enum", "Enum"):
         return _enum(kind)
-    for base, read, sources in _READERS:
-        if kind is base or (base is pathlib.PurePath and issubclass(kind, base)):
+    for module, name, read, sources in _READERS:
+        base = _loaded(module, name)
+        if kind is base or (name == "PurePath" and base is not None and issubclass(kind, base)):
             return _reader(kind, read, sources)
     return None
+
+
+def _loaded(module: str, name: str) -> typing.Any:
+    return getattr(sys.modules.get(module), name, None)
+
+
+def _is_of(kind: type, module: str, name: str) -> bool:
+    base = _loaded(module, name)
+    return base is not None and issubclass(kind, base)
 
 
 def _reader(kind: type, read: typing.Callable, sources: tuple) -> typing.Callable:
@@ -76,12 +83,12 @@ def _moment(kind: typing.Any, text: str) -> object:
     return kind.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
 
 
-def _duration(_kind: type, text: str) -> datetime.timedelta:
+def _duration(kind: typing.Any, text: str) -> object:
     match = _DURATION.fullmatch(text)
     if match is None or text.endswith(("P", "T")):
         raise ValueError(text)
     sign, days, hours, minutes, seconds, fraction = match.groups()
-    length = datetime.timedelta(
+    length = kind(
         days=int(days or 0),
         hours=int(hours or 0),
         minutes=int(minutes or 0),
@@ -97,38 +104,55 @@ def _complex(_kind: type, parts: list) -> complex:
     return complex(parts[0], parts[1])
 
 
-_READERS: typing.Tuple[typing.Tuple[type, typing.Callable, tuple], ...] = (
-    (bytes, lambda _, text: base64.b64decode(text, validate=True), (str,)),
-    (datetime.datetime, _moment, (str,)),
-    (datetime.date, _moment, (str,)),
-    (datetime.time, _moment, (str,)),
-    (datetime.timedelta, _duration, (str,)),
-    (decimal.Decimal, lambda kind, value: kind(value), (str, int)),
-    (uuid.UUID, lambda kind, text: kind(text), (str,)),
-    (pathlib.PurePath, lambda kind, text: kind(text), (str,)),
-    (complex, _complex, (list,)),
+def _bytes(_kind: type, text: str) -> bytes:
+    if not text.isascii():
+        raise ValueError(text)
+    made = binascii.a2b_base64(text)
+    if binascii.b2a_base64(made, newline=False).decode("ascii") != text:
+        raise ValueError(text)  # what is not base64 is skipped over in silence
+    return made
+
+
+def _made(kind: typing.Callable, value: object) -> object:
+    return kind(value)
+
+
+_READERS: typing.Tuple[typing.Tuple[str, str, typing.Callable, tuple], ...] = (
+    ("builtins", "bytes", _bytes, (str,)),
+    ("datetime", "datetime", _moment, (str,)),
+    ("datetime", "date", _moment, (str,)),
+    ("datetime", "time", _moment, (str,)),
+    ("datetime", "timedelta", _duration, (str,)),
+    ("decimal", "Decimal", _made, (str, int)),
+    ("uuid", "UUID", _made, (str,)),
+    ("pathlib", "PurePath", _made, (str,)),
+    ("builtins", "complex", _complex, (list,)),
 )
 
 
 def plain(value: typing.Any) -> typing.Any:
     """The JSON value of one of these types. Raises TypeError for any other."""
-    if isinstance(value, enum.Enum):
+    kind = type(value)
+    if _is_of(kind, "enum", "Enum"):
         return value.value
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return binascii.b2a_base64(value, newline=False).decode("ascii")
+    if any(_is_of(kind, "datetime", name) for name in ("date", "time")):
         return value.isoformat()
-    if isinstance(value, datetime.timedelta):
+    if _is_of(kind, "datetime", "timedelta"):
         return _written(value)
-    if isinstance(value, (decimal.Decimal, uuid.UUID, pathlib.PurePath)):
+    if any(_is_of(kind, *names) for names in _AS_TEXT):
         return str(value)
     if isinstance(value, complex):
         return [value.real, value.imag]
-    raise TypeError(type(value).__qualname__)
+    raise TypeError(kind.__qualname__)
 
 
-def _written(length: datetime.timedelta) -> str:
-    sign, length = ("-", -length) if length < datetime.timedelta(0) else ("", length)
+_AS_TEXT = (("decimal", "Decimal"), ("uuid", "UUID"), ("pathlib", "PurePath"))
+
+
+def _written(length: typing.Any) -> str:
+    sign, length = ("-", -length) if length.days < 0 else ("", length)
     seconds = "%d" % length.seconds
     if length.microseconds:
         seconds += (".%06d" % length.microseconds).rstrip("0")

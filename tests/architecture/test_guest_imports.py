@@ -16,15 +16,11 @@ _ALLOWED = frozenset(
         "__future__",
         "array",
         "ast",
-        "base64",
         "binascii",
         "collections",
         "ctypes",
         "dataclasses",
-        "datetime",
-        "decimal",
         "difflib",
-        "enum",
         "errno",
         "fcntl",
         "functools",
@@ -36,7 +32,6 @@ _ALLOWED = frozenset(
         "linecache",
         "math",
         "os",
-        "pathlib",
         "re",
         "resource",
         "select",
@@ -50,7 +45,6 @@ _ALLOWED = frozenset(
         "time",
         "types",
         "typing",
-        "uuid",
     }
 )
 _MODULES = modules(GUEST)
