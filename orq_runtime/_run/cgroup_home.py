@@ -46,8 +46,8 @@ class Home:
 
     def __init__(self, parent: Path, files: Files) -> None:
         """Make and lock it. Raises OSError."""
-        self.parent = parent
         self._files = files
+        self._maker = os.getpid()
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._retired: list[Path] = []
@@ -81,16 +81,14 @@ class Home:
             select.select([], [], [], _POLL_SECONDS)
 
     def close(self) -> None:
-        """End what is left in retired leaves, remove everything, let go of the lock. Blocks."""
+        """End what runs in any leaf, remove everything, let go of the lock. Blocks.
+
+        In a fork of the host it only lets go: the runs are not the fork's.
+        """
         if self._held < 0:
             return
-        if self.tidy(_POLL_SECONDS):
-            with self._lock:
-                leaves = list(self._retired)
-            for leaf in leaves:
-                end_processes(leaf, self._files)
-            self.tidy(_SWEEP_SECONDS)
-        _is_removed(self.path, self._files)  # what stays is swept at the next start
+        if os.getpid() == self._maker:
+            _clear(self.path, self._files)  # what stays is swept at the next start
         os.close(self._held)
         self._held = -1
 

@@ -129,9 +129,9 @@ class Processes:
         children: list[int] = []
         folder = self._proc / str(pid) / "task"
         with contextlib.suppress(OSError):  # it has ended: its children are init's by now
-            for thread in os.listdir(folder):  # noqa: PTH208 - names are all that is wanted
+            for thread in folder.iterdir():
                 with contextlib.suppress(OSError):
-                    children.extend(map(int, _read(folder / thread / "children").split()))
+                    children.extend(map(int, _read(thread / "children").split()))
         return children
 
     def resident(self) -> Mapping[int, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import orq_runtime
 from orq_runtime import _fs
-from orq_runtime._run.capabilities import CONFINED, try_tier
+from orq_runtime._run.capabilities import CONFINED, Capability, try_tier
 from orq_runtime._run.ground import Grounds
 from orq_runtime._supply import Supplier
 from orq_runtime.cli import jsontext
@@ -134,12 +134,15 @@ def _interpreters(settings: Settings) -> str:
 def _tiers(settings: Settings) -> Iterator[_Finding]:
     """Each tier, by standing behind it: a run needs one of the confined ones."""
     grounds = Grounds(settings.temporary_dir)
+    found: list[Capability] = []
     try:
         interpreter = Supplier(settings=settings).host_interpreter()
         found = [
             try_tier(tier, cache_dir=settings.cache_dir, interpreter=interpreter, grounds=grounds)
             for tier in CONFINED
         ]
+    except OrqRuntimeError as error:
+        yield _Finding(name="isolation", is_ok=False, text=f"cannot be tried: {error.message}")
     finally:
         grounds.close()
     for tier in found:

@@ -12,6 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import collections
+import itertools
 import math
 import sys
 import typing
@@ -25,6 +26,8 @@ PLAIN = b"J"
 BIG = b"B"
 
 _LARGEST = 1 << 63
+_LONG_TEXT = 4 << 20
+_LOOKED_AT = 1000
 _DEEPEST = 250  # orjson's own bound is 254
 
 
@@ -39,19 +42,41 @@ def decode(json: typing.Any, document: bytes) -> typing.Any:
 
 def encode(json: typing.Any, value: object) -> bytes:
     """The marked JSON of a value. Raises `Refusal` (`not_encodable`) naming the place."""
-    try:
-        text = json.dumps(value, default=_simpler, option=json.OPT_PASSTHROUGH_DATETIME)
-    except (TypeError, ValueError, RecursionError):
-        text = None
+    is_long = _holds_long_text(value)
+    text = None
+    if not is_long:
+        try:
+            text = json.dumps(value, default=_simpler, option=json.OPT_PASSTHROUGH_DATETIME)
+        except (TypeError, ValueError, RecursionError):
+            pass
     if text is not None and b"null" not in text:
         return PLAIN + text
     walk = _Walk()
     made = walk.plain(value, "return")
-    if walk.has_big:
+    if walk.has_big or is_long:
         import json as exact
 
-        return BIG + exact.dumps(made, ensure_ascii=False, separators=(",", ":")).encode()
+        written = exact.dumps(made, ensure_ascii=False, separators=(",", ":")).encode()
+        return (BIG if walk.has_big else PLAIN) + written
     return PLAIN + json.dumps(made)
+
+
+def _holds_long_text(value: object) -> bool:
+    """Whether the value is, or holds near its top, a text too long for orjson.
+
+    It asks for eight bytes per character at once, and dies of a segmentation fault where a memory
+    limit does not give them.
+    """
+    if isinstance(value, str):
+        return len(value) > _LONG_TEXT
+    if isinstance(value, dict):
+        members = iter(value.values())
+    elif isinstance(value, (list, tuple)):
+        members = iter(value)
+    else:
+        return False
+    some = itertools.islice(members, _LOOKED_AT)
+    return any(isinstance(member, str) and len(member) > _LONG_TEXT for member in some)
 
 
 def _simpler(value: typing.Any) -> typing.Any:

@@ -28,6 +28,7 @@ _ALLOWED = frozenset(
         "importlib",
         "inspect",
         "io",
+        "itertools",
         "json",
         "linecache",
         "math",

@@ -75,7 +75,7 @@ def test_a_killed_host_leaves_nothing(
         held = _of_the_run(tmp_path)
         host.send_signal(end)
     try:
-        assert len(held) >= 4
+        assert len(held) >= 3
         for pidfd in held:
             assert select.select([pidfd], [], [], 20)[0], "a process outlived its host"
     finally:

@@ -301,3 +301,33 @@ def test_the_folders_lock_is_free_when_the_host_is_dead(mechanism: cgroup.Mechan
     home.close()
 
     assert not home.path.exists()
+
+
+def test_a_fork_of_the_host_does_not_end_its_runs(mechanism: cgroup.Mechanism) -> None:
+    """A fork that closes what it inherited lets go of it, and nothing else."""
+    leaf = mechanism.leaf(_SMALL)
+    process = _start(leaf, _WAIT)
+    _wait_until_inside(process)
+    fork = os.fork()
+    if fork == 0:
+        mechanism.close()
+        os._exit(0)
+    os.waitpid(fork, 0)
+
+    assert ((0, ""), True) == (_end(process), all(home.exists() for home in _homes(mechanism)))
+    leaf.close()
+
+
+def test_closing_the_mechanism_ends_what_runs_in_leaves_still_open() -> None:
+    """Nothing outlives it."""
+    mechanism = cgroup.choose()
+    if not mechanism.has_cgroup:
+        pytest.skip("; ".join(mechanism.notes))
+    process = _start(mechanism.leaf(_SMALL), _WAIT)
+    _wait_until_inside(process)
+    homes = _homes(mechanism)
+    mechanism.close()
+
+    assert -signal.SIGKILL == process.wait()
+    process.communicate()
+    assert [] == [home for home in homes if home.exists()]

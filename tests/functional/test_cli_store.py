@@ -131,13 +131,13 @@ def test_an_old_interpreter_is_refused_by_name(cli: Cli) -> None:
 
 
 def test_doctor_finds_what_runs_need(cli: Cli) -> None:
-    """It exits with 0 here, and says plainly that there is no wall."""
+    """It exits with 0 here, and says of each tier whether it can be had."""
     said = cli("doctor")
     document = cli("doctor", "--output-format", "json").document
 
     assert (0, "") == (said.code, said.err)
     assert "isolation process: available when asked for by name" in said.out
-    assert "there is no wall" in said.out
+    assert "isolation namespaces: available" in said.out
     assert (True, orq_runtime.__version__) == (document["ok"], document["version"])
 
 

@@ -97,7 +97,7 @@ def test_a_step_cannot_end_its_init_behind_a_wall(cache_dir: Path) -> None:
             outcome = runtime.run(_animal("kills_its_init"), limits=_SHORT, check=False)
             verdicts.append(outcome.verdict)
 
-    assert ["timeout", "killed"] == verdicts
+    assert ["raised", "killed"] == verdicts
 
 
 def test_stdout_is_whole_up_to_its_cap(call: Call) -> None:

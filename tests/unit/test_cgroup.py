@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orq_runtime._run import cgroup
-from orq_runtime._run.cgroup_files import KERNEL, Hierarchy, counters, hierarchies, own_folder
+from orq_runtime._run.cgroup_files import KERNEL
 from orq_runtime._run.cgroup_home import Home, record, sweep_parent, sweep_recorded
 from orq_runtime.errors import WallUnavailable
 from orq_runtime.model.limits import MIB, Limits
@@ -243,7 +243,6 @@ def test_a_limit_that_stops_being_applied_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(WallUnavailable):
         mechanism.leaf(_LIMITS)
 
-    (fake.mount / "proof").write_text("")
     mechanism.close()
     assert [] == list(fake.mount.glob("orq-runtime.*"))
 
@@ -360,43 +359,6 @@ def test_where_nothing_is_mounted_the_calls_do_nothing(tmp_path: Path) -> None:
         "processes": "rlimit",
         "cpu_millicores": "unlimited",
     } == mechanism.enforced_by(_LIMITS)
-
-
-@pytest.mark.parametrize(
-    ("root", "own", "expected"),
-    [("/", "/a/b", "a/b"), ("/a", "/a/b", "b"), ("/a", "/a", "."), ("/a/b", "/c", None)],
-)
-def test_the_own_group_is_found_below_the_mounts_root(
-    tmp_path: Path, root: str, own: str, expected: str | None
-) -> None:
-    """A container may mount a part of the hierarchy; a group outside it cannot be reached."""
-    proc = _proc(tmp_path, tmp_path / "m", own)
-    (tmp_path / "m" / "a" / "b").mkdir(parents=True)
-    (tmp_path / "m" / "b").mkdir(parents=True)
-    found = own_folder(
-        proc, Hierarchy(version=2, mount=tmp_path / "m", root=root, controllers=frozenset())
-    )
-
-    assert (None if expected is None else tmp_path / "m" / expected) == found
-
-
-def test_mounts_are_read_with_their_escapes(tmp_path: Path) -> None:
-    """A blank in a path is octal; other file systems and other places are left out."""
-    (tmp_path / "self").mkdir()
-    (tmp_path / "self" / "mountinfo").write_text(
-        "31 23 0:28 / /x/a\\040b rw - cgroup cgroup rw,memory,cpu\n"
-        "32 23 0:29 / /y rw - cgroup2 cgroup2 rw\n"
-        "33 23 0:30 / /x/t rw - tmpfs tmpfs rw\n"
-    )
-
-    (found,) = hierarchies(tmp_path, Path("/x"))
-
-    assert (1, Path("/x/a b"), True) == (found.version, found.mount, "memory" in found.controllers)
-
-
-def test_counters_ignore_what_is_no_number() -> None:
-    """A file of a later kernel may say more than we know."""
-    assert {"oom_kill": 2, "max": 0} == counters("oom_kill 2\nmax 0\nnew thing\nx\n")
 
 
 # -- after a kill -----------------------------------------------------------------------------
