@@ -142,7 +142,10 @@ def scratch(parent: Path) -> Iterator[Path]:
 
 
 def sweep(parent: Path) -> int:
-    """Remove the scratch folders under `parent` whose makers are dead; how many there were."""
+    """Remove the scratch folders under `parent` whose makers are dead; how many there were.
+
+    A folder without a lock file is garbage too: a child that outlived its maker made it again.
+    """
     removed = 0
     if not parent.is_dir():
         return removed
@@ -157,6 +160,11 @@ def sweep(parent: Path) -> int:
             guard.unlink(missing_ok=True)
         finally:
             os.close(held)
+    for folder in parent.iterdir():
+        has_guard = folder.with_name(folder.name + _LOCK_SUFFIX).exists()
+        if folder.suffix != _LOCK_SUFFIX and not has_guard and folder.is_dir():
+            removed += 1
+            remove_tree(folder)
     return removed
 
 

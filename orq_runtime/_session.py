@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from orq_runtime._run import capabilities, codec
+from orq_runtime._run import capabilities, cgroup, codec
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.ground import Grounds
 from orq_runtime._run.launch import GUEST_VARIABLES, Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
-from orq_runtime._run.outcome import Circumstances, conclude, never_began
+from orq_runtime._run.outcome import Circumstances, as_measured, conclude, never_began
 from orq_runtime._run.pool import Pool
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.wall import grants, wall_of
@@ -26,6 +26,7 @@ from orq_runtime._supply import Supplier
 from orq_runtime._supply.store import Lease
 from orq_runtime.errors import (
     InternalError,
+    NeverStarted,
     NotFound,
     RequestError,
     SandboxError,
@@ -91,7 +92,10 @@ class Session:
             interpreter=self.supplier.host_interpreter,
             grounds=self._grounds,
         )
-        self._pool = Pool(self._grounds, spares=spares)
+        self._mechanism = cgroup.choose()
+        if self._mechanism.has_cgroup:
+            cgroup.sweep(self._mechanism, settings.cache_dir / "v1" / "cgroups")
+        self._pool = Pool(self._grounds, self._mechanism, spares=spares)
         self._lock = threading.Lock()
         self._is_closed = False
         self._leases: dict[str, Lease] = {}
@@ -166,7 +170,11 @@ class Session:
             plan, inputs or {}, environ={**GUEST_VARIABLES, **self.policy.environ}
         )
         wall = wall_of(
-            self.isolation, self.policy, limits or self.limits, self._granted(plan, bundle)
+            self.isolation,
+            self.policy,
+            limits or self.limits,
+            self._granted(plan, bundle),
+            has_cgroup=self._mechanism.has_cgroup,
         )
         return Run(
             plan=plan,
@@ -182,10 +190,15 @@ class Session:
         """Give the run its child and its machine. Blocks. Raises `NeverStarted`."""
         before = time.monotonic_ns()
         if self._start_mode == "exec":
-            slot = launch_exec(run.launch, self._grounds.make(self.isolation))
+            ground = self._grounds.make(self.isolation)
+            slot = launch_exec(run.launch, ground, self._pool.leaf())
         else:
             slot, run.start = self._pool.claim(run.launch)
         run.slot = slot
+        try:
+            slot.leaf.adjust(run.limits)
+        except OSError as error:
+            raise NeverStarted(f"the run's group does not take its limits: {error}") from error
         if run.is_cold:
             run.start = "cold"
         now = time.monotonic_ns()
@@ -199,6 +212,8 @@ class Session:
         if run.machine is None:
             raise InternalError("a run ends after it was claimed")
         outcome = conclude(run.machine, self._circumstances(run))
+        if run.slot is not None:
+            outcome = as_measured(outcome, run.slot.leaf, run.limits)
         alone = run.slot.process if run.slot is not None else None
         if outcome.verdict == "never_started" and alone is not None:
             return self.refuse(run, why_it_died(alone, "the guest"))
@@ -228,6 +243,7 @@ class Session:
             start=run.start,
             isolation=self.isolation,
             wall_seconds=wall,
+            enforced_by=self._mechanism.enforced_by(run.limits),
             timings={**run.timings, "total": wall},
         )
 
@@ -250,6 +266,7 @@ class Session:
             lease.close()
         self._leases.clear()
         self._grounds.close()
+        self._mechanism.close()
 
 
 def _code(step: Step) -> str:

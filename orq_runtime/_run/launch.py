@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
 from orq_runtime._run.ground import Ground
 from orq_runtime._run.slot import Slot
@@ -87,17 +88,21 @@ def start_guest(
         ) from error
 
 
-def launch_exec(what: Launch, ground: Ground) -> Slot:
+def launch_exec(what: Launch, ground: Ground, leaf: Leaf) -> Slot:
     """A process of its own for one run: the same harness without a zygote. It owns the ground."""
     channel = Channel()
     try:
         folder = ground.run_folder()
         run = {} if folder is None else {"folder": str(folder)}
-        process = launch(what, ground, "exec", channel.guest_ends(), run)
+        descriptors = [*channel.guest_ends(), *leaf.procs_descriptors()]
+        process = launch(what, ground, "exec", descriptors, run)
         channel.forget_guest()
-        return Slot(channel, os.pidfd_open(process.pid), process=process, folder=ground.scratch)
+        leaf.forget_guest()
+        pidfd = os.pidfd_open(process.pid)
+        return Slot(channel, pidfd, leaf=leaf, process=process, folder=ground.scratch)
     except BaseException:
         channel.close()
+        leaf.close()
         ground.remove()
         raise
 

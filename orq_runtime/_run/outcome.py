@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.codec import decode_result
 from orq_runtime._run.machine import Conclusion, Machine
 from orq_runtime._run.report import decode_failure
@@ -27,6 +28,9 @@ _ENFORCED: Final = {
     "stderr_bytes": "host",
     "result_bytes": "host",
 }
+
+_DEATHS: Final = frozenset(("killed", "exited", "no_result", "timeout"))
+"""How a run looks in which the kernel killed something for want of memory."""
 
 _HINTS: Final[Mapping[str, str]] = {
     "not_encodable": "return JSON's own types, or one of those in docs/types.md",
@@ -48,6 +52,7 @@ class Circumstances:
     isolation: str
     wall_seconds: float
     timings: Mapping[str, float]
+    enforced_by: Mapping[str, str]
 
 
 def conclude(machine: Machine, seen: Circumstances) -> Outcome:
@@ -58,7 +63,7 @@ def conclude(machine: Machine, seen: Circumstances) -> Outcome:
         began=end.began,
         start=seen.start,
         isolation=seen.isolation,
-        enforced_by=_ENFORCED,
+        enforced_by={**_ENFORCED, **seen.enforced_by},
         usage=Usage(
             wall_seconds=seen.wall_seconds,
             cpu_seconds=end.cpu_seconds,
@@ -80,6 +85,27 @@ def conclude(machine: Machine, seen: Circumstances) -> Outcome:
     return outcome if outcome.hint else replace(outcome, hint=_HINTS.get(outcome.verdict))
 
 
+def as_measured(outcome: Outcome, leaf: Leaf, limits: Limits) -> Outcome:
+    """The outcome with what the run's group saw: its peak, and whether it ran out of memory."""
+    peak = leaf.peak_bytes()
+    if peak is not None:
+        outcome = replace(outcome, usage=replace(outcome.usage, peak_memory_bytes=peak))
+    if outcome.verdict in _DEATHS and leaf.is_out_of_memory():
+        message = f"the run needed more than {limits.memory_bytes} bytes of memory and was killed"
+        return replace(
+            outcome,
+            verdict="out_of_memory",
+            failure=Failure(message=message),
+            hint="raise `memory_bytes` (`--memory`), or use less",
+            signal=None,
+        )
+    is_refused = outcome.failure is not None and outcome.failure.type == "BlockingIOError"
+    if outcome.verdict == "raised" and is_refused and leaf.processes_were_refused():
+        hint = f"raise `processes`, which is {limits.processes}, or start fewer"
+        return replace(outcome, verdict="processes_exceeded", hint=hint)
+    return outcome
+
+
 def never_began(reason: str, seen: Circumstances) -> Outcome:
     """The outcome of a run that no child could be had for."""
     return Outcome(
@@ -89,7 +115,7 @@ def never_began(reason: str, seen: Circumstances) -> Outcome:
         began="no",
         start=seen.start,
         isolation=seen.isolation,
-        enforced_by=_ENFORCED,
+        enforced_by={**_ENFORCED, **seen.enforced_by},
         usage=Usage(wall_seconds=seen.wall_seconds),
         timings=seen.timings,
         environment=seen.plan.environment.key,

@@ -14,11 +14,13 @@ import queue
 import threading
 from typing import Literal
 
+from orq_runtime._run.cgroup import Leaf, Mechanism
 from orq_runtime._run.ground import Grounds
 from orq_runtime._run.launch import Launch
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.zygote import Zygote
-from orq_runtime.errors import NeverStarted
+from orq_runtime.errors import NeverStarted, SandboxError
+from orq_runtime.model.limits import Limits
 
 __all__ = ["Pool"]
 
@@ -32,8 +34,9 @@ class _Entry:
 class Pool:
     """Claims for many threads. `spares` children are kept parked under each zygote."""
 
-    def __init__(self, grounds: Grounds, *, spares: int = 1) -> None:
+    def __init__(self, grounds: Grounds, mechanism: Mechanism, *, spares: int = 1) -> None:
         self._grounds = grounds
+        self._mechanism = mechanism
         self._spares = spares
         self._lock = threading.Lock()
         self._entries: dict[Launch, _Entry] = {}
@@ -64,7 +67,7 @@ class Pool:
             if slot.is_alive:
                 return slot, "hot"
             slot.close()  # killed while it waited
-        zygote.order()
+        zygote.order(self.leaf())
         slot = zygote.take()
         return slot, "warm" if is_new else "hot"
 
@@ -89,9 +92,9 @@ class Pool:
             return  # whoever holds the lock is claiming, and refills after its own run
         try:
             zygote = entry.zygote
-            with contextlib.suppress(NeverStarted):  # the next claim finds out and says why
+            with contextlib.suppress(SandboxError):  # the next claim finds out and says why
                 while zygote is not None and zygote.parked < self._spares:
-                    zygote.order()
+                    zygote.order(self.leaf())
         finally:
             entry.lock.release()
 
@@ -107,6 +110,13 @@ class Pool:
         for entry in entries:
             with entry.lock:
                 self._drop(entry)
+
+    def leaf(self) -> Leaf:
+        """A group for a child whose limits are not known yet: `adjust` comes at dispatch."""
+        try:
+            return self._mechanism.leaf(Limits())
+        except OSError as error:
+            raise NeverStarted(f"a group for the run cannot be made: {error}") from error
 
     def _entry(self, what: Launch) -> _Entry:
         with self._lock:

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from orq_runtime import _fs
+from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
 from orq_sandbox import wire
 
@@ -19,18 +20,20 @@ _REAP_SECONDS = 10
 
 
 class Slot:
-    """One run's place. Owns channel, pidfd, folder and, without a zygote, the process."""
+    """One run's place. Owns channel, pidfd, leaf, folder and, without a zygote, the process."""
 
     def __init__(
         self,
         channel: Channel,
         pidfd: int,
         *,
+        leaf: Leaf,
         folder: Path | None = None,
         process: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self.channel = channel
         self._pidfd = pidfd
+        self.leaf = leaf
         self._folder = folder
         self.process = process
 
@@ -67,5 +70,6 @@ class Slot:
                 self.process.stderr.close()
         os.close(self._pidfd)
         self._pidfd = -1
+        self.leaf.close()
         if self._folder is not None:
             _fs.remove_tree(self._folder)

@@ -13,7 +13,7 @@ from typing import Final
 
 from orq_runtime.model.environment import Environment, Interpreter
 from orq_runtime.model.limits import Limits
-from orq_runtime.model.policy import Policy
+from orq_runtime.model.policy import Policy, check_place
 
 __all__ = ["RUN_UIDS", "Wall", "grants", "system_grants", "wall_of"]
 
@@ -65,18 +65,28 @@ class Wall:
         }
 
 
-def wall_of(tier: str, policy: Policy, limits: Limits, readable: Iterable[str] = ()) -> Wall:
+def wall_of(
+    tier: str,
+    policy: Policy,
+    limits: Limits,
+    readable: Iterable[str] = (),
+    *,
+    has_cgroup: bool,
+) -> Wall:
     """The wall of a run: its tier, what it may touch, and the limits set before parking."""
-    quantities = dict(limits.before_parking(has_cgroup=False))
+    quantities = dict(limits.before_parking(has_cgroup=has_cgroup))
     rlimits = {
-        "memory": quantities["memory_bytes"],
         "open_files": quantities["open_files"],
         "file_bytes": quantities["file_bytes"],
     }
-    if tier == "namespaces":  # elsewhere the kernel counts all that this user runs
-        rlimits["processes"] = quantities["processes"]
+    if "memory_bytes" in quantities:
+        rlimits["memory"] = quantities["memory_bytes"]
+    if "processes" in quantities and tier == "namespaces":
+        rlimits["processes"] = quantities["processes"]  # elsewhere all of this user's count
     if "cpu_seconds" in quantities:
         rlimits["cpu"] = quantities["cpu_seconds"]
+    for path in (*policy.read_only, *policy.writable):
+        check_place(path.resolve())  # where a link leads counts as well
     more = [] if tier == "process" else [*readable, *map(str, policy.read_only)]
     return Wall(
         tier=tier,

@@ -16,6 +16,7 @@ from typing import Final
 
 import orjson
 
+from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
 from orq_runtime._run.ground import Ground
 from orq_runtime._run.launch import Launch, launch, why_it_died
@@ -45,7 +46,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
         self._ground = ground
-        self._ordered: collections.deque[tuple[Channel, Path | None]] = collections.deque()
+        self._ordered: collections.deque[tuple[Channel, Path | None, Leaf]] = collections.deque()
         try:
             with theirs:
                 self._process = launch(what, ground, "zygote", [theirs.fileno()])
@@ -72,12 +73,15 @@ class Zygote:
         """How many children were ordered and not taken."""
         return len(self._ordered)
 
-    def order(self) -> None:
-        """Have a child forked, without waiting. Raises `NeverStarted` when the zygote is gone."""
+    def order(self, leaf: Leaf) -> None:
+        """Have a child forked, without waiting. The leaf is ours from now on.
+
+        Raises `NeverStarted` when the zygote is gone.
+        """
         channel = Channel()
         folder = self._ground.run_folder()
         run = {} if folder is None else {"folder": str(folder)}
-        rights = array.array("i", channel.guest_ends())
+        rights = array.array("i", [*channel.guest_ends(), *leaf.procs_descriptors()])
         try:
             self._control.sendmsg(
                 [wire.frame(wire.SPAWN, json.dumps(run).encode())],
@@ -85,24 +89,27 @@ class Zygote:
             )
         except OSError as error:
             channel.close()
+            leaf.close()
             raise NeverStarted(f"the zygote is gone: {error.strerror}") from error
         channel.forget_guest()
-        self._ordered.append((channel, folder))
+        leaf.forget_guest()
+        self._ordered.append((channel, folder, leaf))
 
     def take(self) -> Slot:
         """The oldest ordered child, which must be there. Waits until it is forked.
 
         Raises `NeverStarted` when the zygote dies first.
         """
-        channel, folder = self._ordered.popleft()
+        channel, folder, leaf = self._ordered.popleft()
         try:
             kind, _, pidfd = self._hear(_SPAWN_SECONDS)
             if kind != wire.SPAWNED or pidfd is None:
                 raise NeverStarted("the zygote did not hand over the child it was asked for")
         except BaseException:
             channel.close()
+            leaf.close()
             raise
-        return Slot(channel, pidfd, folder=folder)
+        return Slot(channel, pidfd, leaf=leaf, folder=folder)
 
     def _hear(self, seconds: float) -> tuple[int, bytes, int | None]:
         """The next message: kind, body, and the descriptor that came with it."""
@@ -131,7 +138,9 @@ class Zygote:
     def close(self) -> None:
         """End the zygote and everything under it; reap it."""
         while self._ordered:
-            self._ordered.popleft()[0].close()
+            channel, _, leaf = self._ordered.popleft()
+            channel.close()
+            leaf.close()
         self._control.close()
         try:
             self._process.wait(_END_SECONDS)

@@ -55,6 +55,34 @@ def test_sweep_takes_the_dead_and_leaves_the_living(tmp_path: Path) -> None:
         assert (4, 1, True) == (left, removed, living.is_dir())
 
 
+def test_sweep_takes_a_folder_that_nobody_guards(tmp_path: Path) -> None:
+    """What a child made again after its maker's folder was swept goes at the next sweep."""
+    (tmp_path / "0123456789abcdef" / "deep").mkdir(parents=True)
+
+    assert (1, []) == (_fs.sweep(tmp_path), list(tmp_path.iterdir()))
+
+
+def test_a_hostile_tree_is_removed(tmp_path: Path) -> None:
+    """Depth, unreadable folders and links do not keep a tree from being removed."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "kept").write_text("x")
+    (root / "link").symlink_to(tmp_path / "kept")
+    (root / "to-folder").symlink_to(tmp_path)
+    folder = os.open(root, os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d", 0o700, dir_fd=folder)
+        inner = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.fchmod(folder, 0)
+    os.close(folder)
+
+    _fs.remove_tree(root)
+
+    assert ["kept"] == [path.name for path in tmp_path.iterdir()]
+
+
 def test_a_lock_is_exclusive_and_bounded(tmp_path: Path) -> None:
     """Who waits is told so once, and gives up with an error when the time is over."""
     told: list[str] = []

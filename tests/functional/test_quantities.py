@@ -1,0 +1,81 @@
+"""Memory and processes of a run: held for all of it together where the machine has cgroups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import orq_runtime as orq
+from orq_runtime import Limits, Step
+from tests.functional.conftest import Call
+
+_TOUCH = Step(
+    source=(
+        "import mmap\n"
+        "def f(size: int, shared: bool) -> int:\n"
+        "    held = mmap.mmap(-1, size) if shared else bytearray(size)\n"
+        "    for place in range(0, size, 4096):\n"
+        "        held[place] = 1\n"
+        "    return size\n"
+    ),
+    function="f",
+)
+_FORKS = Step(
+    source=(
+        "import os, time\n"
+        "def f() -> int:\n"
+        "    count = 0\n"
+        "    try:\n"
+        "        while count < 500:\n"
+        "            if os.fork() == 0:\n"
+        "                time.sleep(600)\n"
+        "            count += 1\n"
+        "    except OSError:\n"
+        "        pass\n"
+        "    return count\n"
+    ),
+    function="f",
+)
+_MIB = 1 << 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [False, True])
+def test_too_much_memory_has_its_verdict(call: Call, shared: bool) -> None:
+    """A run over its memory is killed and named so; mappings that are shared count too."""
+    limits = Limits(memory_bytes=96 * _MIB)
+
+    outcome = call(_TOUCH, {"size": 256 * _MIB, "shared": shared}, limits=limits)
+
+    if outcome.enforced_by["memory_bytes"].startswith("cgroup"):
+        assert ("out_of_memory", 6) == (outcome.verdict, outcome.exit_code)
+    elif not shared:
+        assert ("raised", "MemoryError") == (
+            outcome.verdict,
+            outcome.failure.type if outcome.failure else "",
+        )
+
+
+@pytest.mark.slow
+def test_the_limit_is_the_runs_own(cache_dir: Path) -> None:
+    """Two runs of one zygote, one after the other, have each its own memory."""
+    with orq.Runtime(cache_dir=str(cache_dir)) as runtime:
+        inputs = {"size": 128 * _MIB, "shared": False}
+        verdicts = [
+            runtime.run(_TOUCH, inputs, limits=Limits(memory_bytes=n * _MIB), check=False).verdict
+            for n in (256, 64, 256)
+        ]
+
+    assert ("ok", "ok") == (verdicts[0], verdicts[2])
+    assert verdicts[1] in ("out_of_memory", "raised")
+
+
+@pytest.mark.slow
+def test_processes_are_counted(call: Call) -> None:
+    """A run that forks without end gets as many processes as it may have, and ends with them."""
+    outcome = call(_FORKS, limits=Limits(processes=32, wall_seconds=60))
+
+    if outcome.isolation == "namespaces" or "cgroup" in outcome.enforced_by["processes"]:
+        assert isinstance(outcome.value, int), outcome.failure
+        assert outcome.value < 32
