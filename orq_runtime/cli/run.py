@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from orq_runtime._run import drive_sync
 from orq_runtime._session import Run, Session
@@ -32,9 +33,7 @@ def run(options: Options) -> int:
     """Run the step and print its value, or say why there is none; the exit code."""
     started = time.monotonic()
     try:
-        step, inputs = _asked(options)
-        limits = _limits(options)
-        outcome, ended = _outcome(options, step, inputs, limits)
+        outcome, ended = _outcome(options, _asked(options))
     except OrqRuntimeError as error:
         if options.output_format == "json" and (verdict := verdict_of_error(error)):
             put(jsontext.dump(_refused(error, verdict, started).to_json()))
@@ -51,7 +50,17 @@ def run(options: Options) -> int:
     return outcome.exit_code
 
 
-def _asked(options: Options) -> tuple[Step, Mapping[str, object]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """One run as the command line and the document, if there is one, want it."""
+
+    step: Step
+    inputs: Mapping[str, object]
+    limits: Limits
+    policy: Policy
+
+
+def _asked(options: Options) -> _Asked:
     given = read_inputs(options.given)
     target = Target.parse(options.target)
     if not target.is_document:
@@ -61,8 +70,12 @@ def _asked(options: Options) -> tuple[Step, Mapping[str, object]]:
             components=named_components(options.component).values(),
             requirements=options.requirements,
         )
-        return step, given
-    from orq_runtime.workflow import read_step  # start-up budget: YAML only where it is asked for
+        return _Asked(
+            step=step, inputs=given, limits=_limits(options, Limits()), policy=_policy(options)
+        )
+    # start-up budget: YAML only where it is asked for
+    from orq_runtime.workflow import read_step
+    from orq_runtime.workflow.resources import gpu_devices
 
     document = read_step(
         target.path,
@@ -73,12 +86,16 @@ def _asked(options: Options) -> tuple[Step, Mapping[str, object]]:
     if not options.quiet:
         for text in document.notes:
             note(text)
-    return document.step, document.inputs_with(given)
+    devices = gpu_devices(document.resources.gpus) if document.resources.gpus else ()
+    return _Asked(
+        step=document.step,
+        inputs=document.inputs_with(given),
+        limits=_limits(options, document.resources.limits(Limits())),
+        policy=_policy(options, devices),
+    )
 
 
-def _outcome(
-    options: Options, step: Step, inputs: Mapping[str, object], limits: Limits
-) -> tuple[Outcome, Ended | None]:
+def _outcome(options: Options, asked: _Asked) -> tuple[Outcome, Ended | None]:
     """The outcome, and the signal that ended the run where one did.
 
     The session is driven here and not through `Runtime`, which gives no outcome of a run that was
@@ -88,28 +105,27 @@ def _outcome(
         session = Session(
             settings=settings_of(options),
             isolation=options.isolation,
-            limits=limits,
-            policy=_policy(options),
+            limits=asked.limits,
+            policy=asked.policy,
             spares=0,
             start=options.start,
             sink=progress,
         )
         with contextlib.closing(session):
-            prepared = session.prepare(step, inputs, limits)
+            prepared = session.prepare(asked.step, asked.inputs, asked.limits)
             try:
                 return _driven(session, prepared)
             finally:
                 session.discard(prepared)
 
 
-def _limits(options: Options) -> Limits:
-    limits = Limits()
+def _limits(options: Options, limits: Limits) -> Limits:
     if options.timeout is not None:
         limits = replace(limits, wall_seconds=options.timeout)
     return limits if options.memory is None else replace(limits, memory_bytes=options.memory)
 
 
-def _policy(options: Options) -> Policy:
+def _policy(options: Options, devices: Iterable[Path] = ()) -> Policy:
     environ = {}
     for given in options.environ:
         name, equals, text = given.partition("=")
@@ -121,6 +137,7 @@ def _policy(options: Options) -> Policy:
         read_only=options.allow_read,
         writable=options.allow_write,
         environ=environ,
+        devices=devices,
     )
 
 

@@ -23,7 +23,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -33,6 +33,7 @@ from orq_runtime.errors import BadDocument, NotFound, RequestError
 from orq_runtime.languages import language
 from orq_runtime.model.step import Step
 from orq_runtime.workflow.document import Document
+from orq_runtime.workflow.resources import Resources, read_resources
 
 __all__ = ["StepDocument", "read_step"]
 
@@ -52,7 +53,8 @@ class StepDocument:
     """The step that a document describes, with its inputs.
 
     `references` are the inputs that are another step's output, each with the error for who runs the
-    step without giving it. `outputs` are the declared names. `notes` say what of the document is
+    step without giving it. `outputs` are the declared names, `resources` what the step asks to be
+    held to. `notes` say what of the document is
     read and not obeyed.
     """
 
@@ -60,6 +62,7 @@ class StepDocument:
     inputs: Mapping[str, object]
     references: Mapping[str, BadDocument]
     outputs: tuple[str, ...] = ()
+    resources: Resources = field(default_factory=Resources)
     notes: tuple[str, ...] = ()
 
     def inputs_with(self, given: Mapping[str, object]) -> dict[str, object]:
@@ -156,8 +159,6 @@ class _Reader:
         inputs, references = self._inputs(entries)
         outputs = self._outputs(entries)
         notes = []
-        if resources is not None:
-            notes.append(f"{self._document.place(resources)}: `resources` are not enforced")
         if outputs:
             place = self._document.place(entries["outputs"][0])
             notes.append(
@@ -174,11 +175,12 @@ class _Reader:
             inputs=inputs,
             references=references,
             outputs=outputs,
+            resources=resources,
             notes=tuple(notes),
         )
 
-    def _config(self, node: yaml.Node, entries: _Entries) -> tuple[yaml.Node, yaml.Node | None]:
-        """The runtime's node and that of the resources, from `config` or from the step itself."""
+    def _config(self, node: yaml.Node, entries: _Entries) -> tuple[yaml.Node, Resources]:
+        """The runtime's node and the resources, from `config` or from the step itself."""
         found = entries
         if "config" in entries:
             found = self._part(entries["config"][1], "a `config`", _CONFIG)
@@ -190,8 +192,10 @@ class _Reader:
         if "runtime" not in found:
             where = entries["config"][0] if "config" in entries else node
             raise self._document.error(where, "a step without a `runtime`")
-        resources = found.get("resources")
-        return found["runtime"][1], None if resources is None else resources[0]
+        resources = Resources()
+        if "resources" in found:
+            resources = read_resources(self._document, found["resources"][1])
+        return found["runtime"][1], resources
 
     def _part(self, node: yaml.Node, what: str, known: tuple[str, ...]) -> _Entries:
         entries = self._document.mapping(node, what)

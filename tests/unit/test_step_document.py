@@ -60,8 +60,8 @@ def test_a_step_is_read(folder: Path) -> None:
     assert (folder / "hellov1",) == found.step.components
     assert {"name": "Ada", "n": 3} == found.inputs
     assert ("greeting",) == found.outputs
+    assert 1000 == found.resources.cpu_millicores
     assert [
-        f"{place}:9:3: `resources` are not enforced",
         f"{place}:15:1: output files are not collected; the value returned is the result",
     ] == list(found.notes)
 
