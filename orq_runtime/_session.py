@@ -15,6 +15,7 @@ from typing import Final
 
 from orq_runtime._run import capabilities, cgroup, codec
 from orq_runtime._run.bundle import stage
+from orq_runtime._run.cgroup import Mechanism
 from orq_runtime._run.ground import Grounds
 from orq_runtime._run.launch import GUEST_VARIABLES, Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
@@ -77,6 +78,7 @@ class Session:
         spares: int,
         start: StartMode,
         sink: Sink,
+        mechanism: Mechanism | None = None,
     ) -> None:
         if start not in _STARTS:
             raise RequestError(f"unknown start: `{start}`", hint="one of: `zygote`, `exec`")
@@ -92,7 +94,7 @@ class Session:
             interpreter=self.supplier.host_interpreter,
             grounds=self._grounds,
         )
-        self._mechanism = cgroup.choose()
+        self._mechanism = mechanism or cgroup.choose()
         if self._mechanism.has_cgroup:
             cgroup.sweep(self._mechanism, settings.cache_dir / "v1" / "cgroups")
         self._pool = Pool(self._grounds, self._mechanism, spares=spares)
@@ -197,6 +199,8 @@ class Session:
         run.slot = slot
         try:
             slot.leaf.adjust(run.limits)
+            if not self._mechanism.has_cgroup:
+                slot.post_sentry(run.limits.memory_bytes)
         except OSError as error:
             raise NeverStarted(f"the run's group does not take its limits: {error}") from error
         if run.is_cold:
@@ -243,7 +247,7 @@ class Session:
             start=run.start,
             isolation=self.isolation,
             wall_seconds=wall,
-            enforced_by=self._mechanism.enforced_by(run.limits),
+            enforced_by=self._enforced_by(run.limits),
             timings={**run.timings, "total": wall},
         )
 
@@ -255,6 +259,12 @@ class Session:
         if plan.file is not None and not any(plan.file.is_relative_to(path) for path in own):
             own.append(plan.file)
         return grants(plan.environment, bundle, own)
+
+    def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
+        held = dict(self._mechanism.enforced_by(limits))
+        if not self._mechanism.has_cgroup and self.isolation != "namespaces":
+            held["processes"] = "unlimited"  # the kernel would count all that this user runs
+        return held
 
     # -- its life ------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Final
 from orq_runtime._run.machine import TERM_GRACE_MS, Machine, Order
 from orq_runtime._run.slot import Slot
 
-__all__ = ["STREAMS", "Sender", "obey", "receive"]
+__all__ = ["STREAMS", "Sender", "obey", "receive", "tick", "wake_ns"]
 
 STREAMS: Final = ("result", "status", "stdout", "stderr")
 _CHUNK: Final = 1 << 18
@@ -48,6 +48,19 @@ def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
         if not chunk:
             return False
     return True
+
+
+def wake_ns(machine: Machine, slot: Slot) -> int | None:
+    """When the driver must call `tick` at the latest; None for whenever something is seen."""
+    times = [machine.next_ns, None if slot.sentry is None else slot.sentry.due_ns]
+    return min((time for time in times if time is not None), default=None)
+
+
+def tick(machine: Machine, slot: Slot, now_ns: int) -> None:
+    """Let the time take effect: deadlines, and the sentry's rounds."""
+    machine.tick(now_ns)
+    if slot.sentry is not None:
+        slot.sentry.look(machine, now_ns)
 
 
 def obey(machine: Machine, slot: Slot) -> None:

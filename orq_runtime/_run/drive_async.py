@@ -78,7 +78,7 @@ class _Driver:
             self._request = -1
 
     def _tick(self) -> None:
-        self._machine.tick(time.monotonic_ns())
+        drive.tick(self._machine, self._slot, time.monotonic_ns())
         self._settle()
 
     def _settle(self) -> None:
@@ -92,6 +92,7 @@ class _Driver:
             return
         if self._timer is not None:
             self._timer.cancel()
-        if self._machine.next_ns is not None:
-            delay = max(0.0, (self._machine.next_ns - time.monotonic_ns()) / _SECOND)
+        next_ns = drive.wake_ns(self._machine, self._slot)
+        if next_ns is not None:
+            delay = max(0.0, (next_ns - time.monotonic_ns()) / _SECOND)
             self._timer = self._loop.call_later(delay, self._tick)

@@ -128,7 +128,7 @@ class _Driver:
                 now = time.monotonic_ns()
                 for descriptor, _ in ready:
                     self._serve(descriptor, now)
-                machine.tick(now)
+                drive.tick(machine, self._slot, now)
             drive.obey(machine, self._slot)
 
     def _serve(self, descriptor: int, now: int) -> None:
@@ -149,7 +149,7 @@ class _Driver:
             self._request = -1
 
     def _patience_ms(self) -> float | None:
-        next_ns = self._machine.next_ns
+        next_ns = drive.wake_ns(self._machine, self._slot)
         if next_ns is None:
             return None
         return max(0.0, (next_ns - time.monotonic_ns()) / _MILLISECOND)

@@ -7,11 +7,13 @@ import os
 import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from orq_runtime import _fs
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
+from orq_runtime._run.sentry import Sentry
 from orq_sandbox import wire
 
 __all__ = ["Slot"]
@@ -36,6 +38,11 @@ class Slot:
         self.leaf = leaf
         self._folder = folder
         self.process = process
+        self.sentry: Sentry | None = None
+
+    def post_sentry(self, memory_bytes: int) -> None:
+        """Have the run's memory watched, where its leaf does not hold it. Raises OSError."""
+        self.sentry = Sentry(memory_bytes, self._pidfd, now_ns=time.monotonic_ns())
 
     @property
     def is_alive(self) -> bool:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
 
 import orq_runtime as orq
-from orq_runtime import Limits, Step
+from orq_runtime import Limits, Step, settings
+from orq_runtime._run import drive_sync
+from orq_runtime._run.cgroup import NoMechanism
+from orq_runtime._session import Session
+from orq_runtime.events import ignore
 from tests.functional.conftest import Call
 
 _TOUCH = Step(
@@ -18,6 +23,17 @@ _TOUCH = Step(
         "    for place in range(0, size, 4096):\n"
         "        held[place] = 1\n"
         "    return size\n"
+    ),
+    function="f",
+)
+_HOLDS = Step(
+    source=(
+        "import mmap, time\n"
+        "def f(size: int) -> None:\n"
+        "    held = mmap.mmap(-1, size)\n"
+        "    for place in range(0, size, 4096):\n"
+        "        held[place] = 1\n"
+        "    time.sleep(600)\n"
     ),
     function="f",
 )
@@ -69,6 +85,33 @@ def test_the_limit_is_the_runs_own(cache_dir: Path) -> None:
 
     assert ("ok", "ok") == (verdicts[0], verdicts[2])
     assert verdicts[1] in ("out_of_memory", "raised")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isolation", ["namespaces", "process"])
+def test_without_a_cgroup_the_watcher_stops_it(cache_dir: Path, isolation: str) -> None:
+    """Shared memory, which no rlimit counts, is seen by the watcher where there is no cgroup."""
+    limits = Limits(memory_bytes=96 * _MIB, wall_seconds=60)
+    session = Session(
+        settings=settings.load(cache_dir=str(cache_dir)),
+        isolation=isolation,
+        limits=limits,
+        policy=orq.Policy(),
+        spares=0,
+        start="exec",
+        sink=ignore,
+        mechanism=NoMechanism(),
+    )
+    with contextlib.closing(session):
+        run = session.prepare(_HOLDS, {"size": 256 * _MIB}, limits)
+        slot, machine = session.claim(run)
+        drive_sync.run(machine, slot, run.request)
+        outcome = session.finish(run)
+
+    assert ("out_of_memory", "rlimit and watcher") == (
+        outcome.verdict,
+        outcome.enforced_by["memory_bytes"],
+    )
 
 
 @pytest.mark.slow
