@@ -139,6 +139,14 @@ def _with_status(outcome: Outcome, end: Conclusion, limits: Limits) -> Outcome:
     number: int | None = None
     if outcome.verdict == "killed":
         number = signal.SIGKILL if status is None else os.WTERMSIG(status)
+        if number == signal.SIGXCPU and limits.cpu_seconds is not None:
+            message = (
+                f"a process of the run used more than {limits.cpu_seconds:g} s of processor time"
+            )
+            failure = Failure(message=message)
+            return replace(
+                outcome, verdict="cpu_exceeded", failure=failure, hint="raise `cpu_seconds`"
+            )
         who = "the run's init" if status is None else "the step"
         message = f"{who} was killed by {_signal_name(number)}"
         return replace(outcome, signal=int(number), failure=Failure(message=message))
@@ -166,7 +174,7 @@ def _signal_name(number: int) -> str:
 
 def _explained(verdict: str, failure: Failure, plan: RunPlan) -> tuple[Failure, str | None]:
     if verdict != "import_failed":
-        return failure, _hint_for_problems(failure)
+        return failure, _hint_for_problems(verdict, failure)
     asking = _asking_component(failure, plan.components)
     top = failure.module.partition(".")[0] or "?"
     if asking is None:
@@ -185,10 +193,15 @@ def _asking_component(failure: Failure, components: tuple[Component, ...]) -> Co
     return components[0] if len(components) == 1 else None
 
 
-def _hint_for_problems(failure: Failure) -> str | None:
+def _hint_for_problems(verdict: str, failure: Failure) -> str | None:
+    if verdict != "wrong_type":
+        return None
     for problem in failure.problems:
         if problem.got == "str" and problem.value == "'None'":
             return f'`{problem.path}` is the text "None"; give null'
         if problem.got == "str" and problem.expected in ("int", "float"):
-            return f"`{problem.path}` is a text; give a number (`{problem.path}:=...` on the CLI)"
+            how = (
+                f" (`{problem.path}:=...` on the CLI)" if problem.path == problem.parameter else ""
+            )
+            return f"`{problem.path}` is a text; give a number{how}"
     return None

@@ -122,3 +122,13 @@ def test_processes_are_counted(call: Call) -> None:
     if outcome.isolation == "namespaces" or "cgroup" in outcome.enforced_by["processes"]:
         assert isinstance(outcome.value, int), outcome.failure
         assert outcome.value < 32
+
+
+@pytest.mark.slow
+def test_too_much_processor_time_has_its_verdict(call: Call) -> None:
+    """A process that computes for longer than it may is ended by the kernel, and named so."""
+    spins = Step(source="def f() -> None:\n    while True:\n        pass\n", function="f")
+
+    outcome = call(spins, limits=Limits(cpu_seconds=1, wall_seconds=60))
+
+    assert ("cpu_exceeded", 6) == (outcome.verdict, outcome.exit_code)
