@@ -33,18 +33,22 @@ def _sources() -> tuple[tuple[str, bytes], ...]:
     return tuple((str(path.relative_to(folder)), path.read_bytes()) for path in files)
 
 
+@functools.cache
+def _key(cache_tag: str, version: tuple[int, int, int]) -> str:
+    digest = Digest("guest", 1).text("cache_tag", cache_tag)
+    digest.text("version", ".".join(map(str, version)))
+    for name, content in _sources():
+        digest.text("name", name).raw("content", content)
+    return digest.key()
+
+
 def stage(cache_dir: Path, interpreter: Interpreter) -> Path:
     """The folder of the bundle, made when it is not there. Blocks while it is made.
 
     Raises `NeverStarted` when the interpreter cannot compile it, `StoreError` when the cache cannot
     be written.
     """
-    digest = Digest("guest", 1).text("cache_tag", interpreter.cache_tag)
-    digest.text("version", ".".join(map(str, interpreter.version)))
-    for name, content in _sources():
-        digest.text("name", name).raw("content", content)
-    home = cache_dir / "guest" / "v1"
-    target = home / digest.key()
+    target = cache_dir / "guest" / "v1" / _key(interpreter.cache_tag, interpreter.version)
     if not target.is_dir():
         with _fs.scratch(cache_dir / "staging") as folder:
             _fill(folder / "bundle", interpreter)

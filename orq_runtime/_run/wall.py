@@ -5,6 +5,7 @@ Grants stand at their own paths inside, so that every path means the same on bot
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def wall_of(
     )
 
 
+@functools.cache
 def system_grants(interpreter: Interpreter, bundle: Path) -> tuple[str, ...]:
     """What any guest must read: an ordinary userland, its interpreter, and the guest itself."""
     paths = [Path(path) for path in _SYSTEM if os.path.lexists(path)]

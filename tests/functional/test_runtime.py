@@ -16,6 +16,7 @@ from orq_runtime import errors
 from orq_runtime.model.outcome import Usage
 from orq_runtime.model.plan import StartMode
 from orq_runtime.model.verdict import VERDICTS
+from tests.supply_fixtures import make_component, make_wheel
 
 _DOUBLE = orq.Step(source="def f(n: int) -> int:\n    return 2 * n\n", function="f")
 _WAITS = orq.Step(
@@ -181,15 +182,19 @@ def test_many_threads_share_a_runtime(cache_dir: Path) -> None:
     assert {2 * n for n in range(12)} == set(values)
 
 
-def test_a_second_environment_does_not_wait_for_the_first(cache_dir: Path) -> None:
-    """What one environment's lease holds is no obstacle to making another."""
-    with orq.Runtime(cache_dir=cache_dir) as runtime:
+def test_a_second_environment_does_not_wait_for_the_first(cache_dir: Path, tmp_path: Path) -> None:
+    """What one environment's lease holds is no obstacle to making another with the same support."""
+    make_wheel(make_component(tmp_path / "part", {}) / "vendor", "alone", "1.0")
+    step = orq.Step(
+        source="import alone\ndef f() -> str:\n    return alone.__name__\n",
+        function="f",
+        components=[tmp_path / "part"],
+    )
+    with orq.Runtime(cache_dir=cache_dir, offline=True) as runtime:
         runtime.run(_DOUBLE, {"n": 1})
-        with orq.Runtime(cache_dir=cache_dir, python="3.11") as other:
-            other.run(_DOUBLE, {"n": 1})
-        vendored = runtime.supply(_DOUBLE)
+        outcome = runtime.run(step)
 
-    assert "hit" == vendored.origin
+    assert ("alone", "cold") == (outcome.value, outcome.start)
 
 
 def test_the_default_is_the_strongest_wall(cache_dir: Path) -> None:
