@@ -126,12 +126,15 @@ def scratch(parent: Path) -> Iterator[Path]:
             f"cannot write in `{parent}`: {error.strerror}",
             hint="choose a cache folder you may write with --cache-dir",
         ) from error
-    while True:  # a sweeper may have locked the new guard between its making and our lock
+    while True:
         folder = parent / os.urandom(8).hex()
         guard = folder.with_name(folder.name + _LOCK_SUFFIX)
         held = try_lock(guard)
-        if held is not None:
+        if held is None:  # a sweeper locked the new guard between its making and our lock,
+            continue
+        if _is_at(held, guard):
             break
+        os.close(held)  # or removed it there: what we hold guards nothing
     try:
         folder.mkdir(mode=0o700)
         yield folder
@@ -139,6 +142,14 @@ def scratch(parent: Path) -> Iterator[Path]:
         remove_tree(folder)
         guard.unlink(missing_ok=True)
         os.close(held)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def sweep(parent: Path) -> int:

@@ -55,6 +55,24 @@ def test_sweep_takes_the_dead_and_leaves_the_living(tmp_path: Path) -> None:
         assert (4, 1, True) == (left, removed, living.is_dir())
 
 
+def test_a_folder_in_the_making_is_safe_from_sweepers(tmp_path: Path) -> None:
+    """A sweeper that falls between the making of a guard and its lock takes nothing in use."""
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom orq_runtime import _fs\n"
+        "print(flush=True)\nwhile True:\n    _fs.sweep(Path(sys.argv[1]))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, tmp_path], stdout=-1) as sweeper:
+        assert sweeper.stdout is not None
+        sweeper.stdout.readline()
+        lost = 0
+        for _ in range(2000):
+            with _fs.scratch(tmp_path) as folder:
+                lost += not folder.with_name(folder.name + ".lock").exists()
+        sweeper.kill()
+
+    assert lost == 0
+
+
 def test_sweep_takes_a_folder_that_nobody_guards(tmp_path: Path) -> None:
     """What a child made again after its maker's folder was swept goes at the next sweep."""
     (tmp_path / "0123456789abcdef" / "deep").mkdir(parents=True)
