@@ -57,6 +57,7 @@ class Run:
     launch: Launch
     limits: Limits
     request: bytes
+    seal: bytes
     is_cold: bool
     started_ns: int
     start: Start = "warm"
@@ -168,9 +169,9 @@ class Session:
         plan = language(step.language).plan(step, components, environment, code)
         preload = plan.preload if self._start_mode == "zygote" else ()
         bundle = stage(self.settings.cache_dir, environment.interpreter)
-        message = codec.encode_request(
-            plan, inputs or {}, environ={**GUEST_VARIABLES, **self.policy.environ}
-        )
+        seal = codec.new_seal()
+        environ = {**GUEST_VARIABLES, **self.policy.environ}
+        message = codec.encode_request(plan, inputs or {}, environ=environ, seal=seal)
         wall = wall_of(
             self.isolation,
             self.policy,
@@ -183,6 +184,7 @@ class Session:
             launch=Launch(environment=environment, bundle=bundle, wall=wall, preload=preload),
             limits=limits or self.limits,
             request=message,
+            seal=seal,
             is_cold=environment.origin == "built",
             started_ns=started_ns,
             timings={"supply": (supplied_ns - started_ns) / 1e9},
@@ -208,11 +210,11 @@ class Session:
         now = time.monotonic_ns()
         run.timings["claim"] = (now - before) / 1e9
         deadline_ns = now + int(run.limits.wall_seconds * 1e9)
-        run.machine = Machine(run.limits, deadline_ns=deadline_ns)
+        run.machine = Machine(run.limits, deadline_ns=deadline_ns, seal=run.seal)
         return slot, run.machine
 
     def finish(self, run: Run) -> Outcome:
-        """The outcome; the child, its folder and its descriptors are gone afterwards."""
+        """The outcome. The child is ended, if it has not, and taken away behind it."""
         if run.machine is None:
             raise InternalError("a run ends after it was claimed")
         outcome = conclude(run.machine, self._circumstances(run))
@@ -234,10 +236,8 @@ class Session:
     def discard(self, run: Run) -> None:
         """End what is left of a run and give everything back. Twice is fine."""
         if run.slot is not None:
-            run.slot.close()
-            run.slot = None
-            if self._start_mode == "zygote":
-                self._pool.refill(run.launch)
+            slot, run.slot = run.slot, None
+            self._pool.give_back(slot, run.launch if self._start_mode == "zygote" else None)
 
     def _circumstances(self, run: Run) -> Circumstances:
         wall = (time.monotonic_ns() - run.started_ns) / 1e9

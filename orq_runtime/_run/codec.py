@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 
 import orjson
@@ -16,15 +17,20 @@ from orq_runtime.errors import BadCall
 from orq_runtime.model.plan import RunPlan
 from orq_sandbox import wire
 
-__all__ = ["decode_document", "decode_result", "decode_timings", "encode_request"]
+__all__ = ["decode_document", "decode_result", "decode_timings", "encode_request", "new_seal"]
 
 _PLAIN = b"J"
 _BIG = b"B"
 _LAPS = frozenset(("decode", "load", "check", "call", "check_result", "encode"))
 
 
+def new_seal() -> bytes:
+    """What the answer to one request must start with."""
+    return os.urandom(wire.SEAL_BYTES)
+
+
 def encode_request(
-    plan: RunPlan, inputs: Mapping[str, object], *, environ: Mapping[str, str]
+    plan: RunPlan, inputs: Mapping[str, object], *, environ: Mapping[str, str], seal: bytes
 ) -> bytes:
     """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON."""
     document = {
@@ -35,7 +41,7 @@ def encode_request(
         "environ": dict(environ),
         "inputs": dict(inputs),
     }
-    return wire.frame(wire.REQUEST, _marked(document, inputs))
+    return wire.frame(wire.REQUEST, seal + _marked(document, inputs))
 
 
 def _marked(document: Mapping[str, object], inputs: Mapping[str, object]) -> bytes:
@@ -92,12 +98,26 @@ def _explained(inputs: Mapping[str, object], error: Exception) -> BadCall:
     return BadCall(f"the inputs cannot be sent as JSON: {error}")
 
 
-def decode_result(body: bytes) -> tuple[object, dict[str, float]]:
-    """Value and timings of a RESULT. Raises `wire.WireError` when it is not one strict document."""
+def decode_result(body: bytes) -> tuple[object, dict[str, float], tuple[float, int]]:
+    """Value, timings and usage (processor seconds, peak bytes) of a RESULT.
+
+    Raises `wire.WireError` when it is not one strict document.
+    """
     document = decode_document(body)
-    if document.keys() != {"timings", "value"}:
-        raise wire.WireError("a result has exactly `timings` and `value`")
-    return document["value"], decode_timings(document["timings"])
+    if document.keys() != {"timings", "usage", "value"}:
+        raise wire.WireError("a result has exactly `timings`, `usage` and `value`")
+    return document["value"], decode_timings(document["timings"]), _usage(document["usage"])
+
+
+def _usage(document: object) -> tuple[float, int]:
+    if not isinstance(document, dict) or document.keys() != {"cpu_seconds", "peak_kib"}:
+        raise wire.WireError("a usage that is none")
+    seconds, peak = document["cpu_seconds"], document["peak_kib"]
+    if not isinstance(seconds, float) or not 0 <= seconds < math.inf:
+        raise wire.WireError("processor seconds that are none")
+    if type(peak) is not int or not 0 <= peak < 1 << 53:
+        raise wire.WireError("a peak that is none")
+    return seconds, peak * 1024
 
 
 def decode_document(body: bytes) -> dict[str, object]:

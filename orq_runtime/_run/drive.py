@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import Final
 
 from orq_runtime._run.machine import TERM_GRACE_MS, Machine, Order
 from orq_runtime._run.slot import Slot
 
-__all__ = ["STREAMS", "Sender", "obey", "receive", "tick", "wake_ns"]
+__all__ = ["STREAMS", "Sender", "drain", "obey", "receive", "tick", "wake_ns"]
 
 STREAMS: Final = ("result", "status", "stdout", "stderr")
 _CHUNK: Final = 1 << 18
@@ -48,6 +49,13 @@ def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
         if not chunk:
             return False
     return True
+
+
+def drain(machine: Machine, slot: Slot, names: Collection[str], now_ns: int) -> None:
+    """Read what has been printed before the answer: by now it is all in the pipes."""
+    for name in ("stdout", "stderr"):
+        if name in names:
+            receive(machine, slot, name, now_ns)
 
 
 def wake_ns(machine: Machine, slot: Slot) -> int | None:

@@ -16,7 +16,7 @@ _SECOND: Final = 1_000_000_000
 
 
 async def run(machine: Machine, slot: Slot, request: bytes) -> None:
-    """Send the request and follow the run to its end.
+    """Send the request and follow the run until its outcome is certain.
 
     Cancelling the task ends the run, waits until nothing of it is alive, and goes on as cancelled.
     """
@@ -86,8 +86,9 @@ class _Driver:
         if self._machine.is_answered:
             self._forget_request()
         drive.obey(self._machine, self._slot)
-        if self._machine.is_finished:
+        if self._machine.is_settled:
             if not self.finished.done():
+                drive.drain(self._machine, self._slot, self._names, time.monotonic_ns())
                 self.finished.set_result(None)
             return
         if self._timer is not None:

@@ -51,7 +51,7 @@ class Canceller:
 
 
 def run(machine: Machine, slot: Slot, request: bytes, canceller: Canceller | None = None) -> None:
-    """Send the request and follow the run to its end. Blocks until nothing of it is alive.
+    """Send the request and follow the run until its outcome is certain. Blocks.
 
     KeyboardInterrupt (or whatever else a signal handler raises) ends the run before it goes on.
     """
@@ -118,7 +118,7 @@ class _Driver:
     def follow(self) -> None:
         machine = self._machine
         with _Undisturbed() as signals:
-            while not machine.is_finished:
+            while not machine.is_settled:
                 if machine.is_answered:
                     self._forget_request()
                 drive.obey(machine, self._slot)
@@ -130,6 +130,7 @@ class _Driver:
                     self._serve(descriptor, now)
                 drive.tick(machine, self._slot, now)
             drive.obey(machine, self._slot)
+            drive.drain(machine, self._slot, self._names.values(), time.monotonic_ns())
 
     def _serve(self, descriptor: int, now: int) -> None:
         if descriptor in self._names:

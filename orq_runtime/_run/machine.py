@@ -4,9 +4,11 @@ Rules of this file:
 
 1. No clock and no I/O: bytes, ends of streams and the time are arguments.
 2. What the step may send, and when, is `_NEXT`; all else is a violation and ends the run.
-3. An answer, once whole, stands: a deadline or a cancel that comes later only ends the processes.
-   An answer and then a crash is a crash.
-4. Whatever happens, `is_finished` becomes true: every state has a next moment.
+3. An answer, once whole and under the run's seal, stands: a deadline, a cancel or a crash that
+   comes later changes nothing.
+4. With a RESULT the run `is_settled`, and may be handed over while its one process is being ended.
+   All else waits for the end: other processes to be dead, or the kernel's word on what it killed.
+5. Whatever happens, `is_finished` becomes true: every state has a next moment.
 """
 
 from __future__ import annotations
@@ -72,10 +74,15 @@ class Conclusion:
 class Machine:
     """Follows one run from its request to its end."""
 
-    def __init__(self, limits: Limits, *, deadline_ns: int) -> None:
+    def __init__(
+        self, limits: Limits, *, deadline_ns: int, seal: bytes, waits_for_end: bool = False
+    ) -> None:
+        """`waits_for_end`: whether a RESULT alone does not settle the run."""
         self.stdout = Capture(limits.stdout_bytes)
         self.stderr = Capture(limits.stderr_bytes)
         self._result_cap = limits.result_bytes
+        self._seal = seal
+        self._must_end = waits_for_end
         self._step = wire.Decoder(
             {
                 wire.PARKED: 0,
@@ -97,7 +104,6 @@ class Machine:
         self._has_begun = False
         self._is_refused = False
         self._is_killed = False
-        self._is_ended_by_us = False
         self._is_out_of_patience = False
 
     # -- what is seen --------------------------------------------------------------------------
@@ -136,7 +142,6 @@ class Machine:
             return
         if self._state != "answered":
             self._stopped, self._reason = cause, reason
-        self._is_ended_by_us = True
         self._orders.append(Order.STOP)
         self._next_ns = now_ns + TERM_GRACE_MS * 1_000_000 + KILL_GRACE_NS
 
@@ -165,22 +170,28 @@ class Machine:
     def _advance(self, kind: int, body: bytes, now_ns: int) -> None:
         if kind not in _NEXT[self._state]:
             raise wire.WireError(f"a frame of kind {kind} may not come in state `{self._state}`")
+        if kind in (wire.RESULT, wire.FAILURE) and not body.startswith(self._seal):
+            raise wire.WireError("an answer without the seal of the run")
         self._state = _NEXT[self._state][kind]
         self._has_begun = self._has_begun or kind == wire.BEGAN
         if self._state == "answered":
-            self._answer = (kind, body)
+            mark = len(self._seal)
+            if kind == wire.RESULT:
+                self._must_end = self._must_end or body[mark : mark + 1] != wire.ALONE
+                mark += 1
+            self._answer = (kind, body[mark:])
             self._orders.append(Order.RELEASE)
             self._next_ns = now_ns + KILL_GRACE_NS
 
     def _refuse(self, cause: str, reason: str, now_ns: int) -> None:
         self._answer = None
         self._stopped, self._reason = cause, reason
-        self._is_refused = self._is_ended_by_us = True
+        self._is_refused = True
         self._orders.append(Order.STOP_NOW)
         self._next_ns = now_ns + KILL_GRACE_NS
 
     def _kill(self, now_ns: int) -> None:
-        self._is_killed = self._is_ended_by_us = True
+        self._is_killed = True
         self._orders.append(Order.KILL)
         self._next_ns = now_ns + KILL_GRACE_NS
 
@@ -214,6 +225,15 @@ class Machine:
         return not self._open or self._is_out_of_patience
 
     @property
+    def is_settled(self) -> bool:
+        """Whether the outcome is certain: at the end of the run, or at its RESULT."""
+        if self.is_finished:
+            return True
+        if self._answer is None or self._stopped is not None or self._must_end:
+            return False
+        return self._answer[0] == wire.RESULT and self._step.is_between_frames
+
+    @property
     def is_answered(self) -> bool:
         """Whether the step has given its one answer: the request may be closed."""
         return self._state == "answered"
@@ -221,7 +241,7 @@ class Machine:
     # -- how it ended --------------------------------------------------------------------------
 
     def conclusion(self) -> Conclusion:
-        """How the run ended; meaningful once `is_finished`."""
+        """How the run ended; meaningful once `is_settled`."""
         wait_status, cpu, peak = self._status or (None, None, None)
         verdict = self._verdict(wait_status)
         return Conclusion(
@@ -244,10 +264,8 @@ class Machine:
     def _verdict(self, wait_status: int | None) -> str:
         if self._stopped is not None:
             return self._stopped
-        if self._answer is not None and self._answer[0] == wire.FAILURE:
-            return "failure"
-        if self._answer is not None and (wait_status == 0 or self._is_ended_by_us):
-            return "ok"
+        if self._answer is not None:
+            return "failure" if self._answer[0] == wire.FAILURE else "ok"
         if self._state == "new":
             return "never_started"
         if wait_status is None or os.WIFSIGNALED(wait_status):

@@ -124,7 +124,10 @@ def never_began(reason: str, seen: Circumstances) -> Outcome:
 
 def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outcome:
     if end.verdict == "ok" and end.answer is not None:
-        value, laps = decode_result(end.answer)
+        value, laps, used = decode_result(end.answer)
+        if end.wait_status is None:
+            usage = replace(outcome.usage, cpu_seconds=used[0], peak_memory_bytes=used[1])
+            outcome = replace(outcome, usage=usage)
         return replace(outcome, value=value, timings={**outcome.timings, **laps})
     if end.verdict == "failure" and end.answer is not None:
         verdict, failure, laps = decode_failure(end.answer)

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-1. A child serves one run. What comes back to the pool is an order for a new one, never a child.
+1. A child serves one run. What comes back to the pool is a run to be ended.
 2. One lock per zygote, held for a message or two; starting a zygote holds only its own entry's.
 3. A zygote that is gone is replaced at the next claim.
 """
@@ -10,7 +10,6 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 from typing import Literal
 
@@ -18,6 +17,7 @@ from orq_runtime._run.cgroup import Leaf, Mechanism
 from orq_runtime._run.ground import Grounds
 from orq_runtime._run.launch import Launch
 from orq_runtime._run.slot import Slot
+from orq_runtime._run.tender import Tender
 from orq_runtime._run.zygote import Zygote
 from orq_runtime.errors import NeverStarted, SandboxError
 from orq_runtime.model.limits import Limits
@@ -41,8 +41,7 @@ class Pool:
         self._lock = threading.Lock()
         self._entries: dict[Launch, _Entry] = {}
         self._is_closed = False
-        self._wanted: queue.SimpleQueue[Launch | None] = queue.SimpleQueue()
-        self._tender: threading.Thread | None = None
+        self._tender: Tender | None = None
 
     def claim(self, what: Launch) -> tuple[Slot, Literal["warm", "hot"]]:
         """A child that waits for its request; `hot` when it was parked. Blocks for a warm one.
@@ -71,19 +70,15 @@ class Pool:
         slot = zygote.take()
         return slot, "warm" if is_new else "hot"
 
-    def refill(self, what: Launch) -> None:
-        """Have what is missing of the spares ordered, by a thread of the pool's: soon, not now."""
+    def give_back(self, slot: Slot, what: Launch | None) -> None:
+        """End a run and order new spares, by a thread of the pool's: soon, not now."""
         with self._lock:
-            if self._is_closed or self._spares == 0:
+            if not self._is_closed:
+                if self._tender is None:
+                    self._tender = Tender(self._refill)
+                self._tender.bury(slot, what)
                 return
-            if self._tender is None:
-                self._tender = threading.Thread(target=self._tend, name="orq-pool", daemon=True)
-                self._tender.start()
-        self._wanted.put(what)
-
-    def _tend(self) -> None:
-        while (what := self._wanted.get()) is not None:
-            self._refill(what)
+        slot.close()
 
     def _refill(self, what: Launch) -> None:
         with self._lock:
@@ -105,8 +100,7 @@ class Pool:
             entries = list(self._entries.values())
             self._entries.clear()
         if self._tender is not None:
-            self._wanted.put(None)
-            self._tender.join()
+            self._tender.close()
         for entry in entries:
             with entry.lock:
                 self._drop(entry)

@@ -34,7 +34,7 @@ class Slot:
         process: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self.channel = channel
-        self._pidfd = pidfd
+        self.pidfd = pidfd
         self.leaf = leaf
         self._folder = folder
         self.process = process
@@ -42,13 +42,13 @@ class Slot:
 
     def post_sentry(self, memory_bytes: int) -> None:
         """Have the run's memory watched, where its leaf does not hold it. Raises OSError."""
-        self.sentry = Sentry(memory_bytes, self._pidfd, now_ns=time.monotonic_ns())
+        self.sentry = Sentry(memory_bytes, self.pidfd, now_ns=time.monotonic_ns())
 
     @property
     def is_alive(self) -> bool:
         """Whether init has not ended yet."""
         poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
+        poll.register(self.pidfd, select.POLLIN)
         return not poll.poll(0)
 
     def ask_to_stop(self, grace_ms: int) -> None:
@@ -60,12 +60,16 @@ class Slot:
     def kill(self) -> None:
         """SIGKILL init; the run dies with it."""
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def release(self) -> None:
+        """Have the run end at once, and do not wait: init hears its status socket close."""
+        self.channel.close()
 
     def close(self) -> None:
-        """Let go of everything. What still runs is ended: init hears its status socket close."""
-        self.channel.close()
-        if self._pidfd < 0:
+        """Let go of everything. What still runs is ended. Twice is fine."""
+        self.release()
+        if self.pidfd < 0:
             return
         if self.process is not None:
             try:
@@ -75,8 +79,8 @@ class Slot:
                 self.process.wait()
             if self.process.stderr is not None:
                 self.process.stderr.close()
-        os.close(self._pidfd)
-        self._pidfd = -1
+        os.close(self.pidfd)
+        self.pidfd = -1
         self.leaf.close()
         if self._folder is not None:
             _fs.remove_tree(self._folder)

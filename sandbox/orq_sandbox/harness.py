@@ -4,14 +4,15 @@ Rules of this file:
 
 1. PARKED says that the process waits for its request, BEGAN goes out just before the function is
    entered, and one RESULT or FAILURE ends it.
-2. After its answer the process lingers until the host closes the request socket: the host is not
-   made to wait for a teardown.
+2. After its answer the process lingers until the host closes the request socket: the host has its
+   answer before any teardown, and ends the run when it likes.
 3. It ends by `os._exit`: nothing of the step runs after the answer.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import sys
 import time
@@ -87,7 +88,7 @@ def serve(
 
 
 def _warm_up(json: typing.Any, rooms: typing.Tuple[str, str]) -> None:
-    frame = encode.PLAIN + json.dumps(_CANNED)
+    frame = bytes(wire.SEAL_BYTES) + encode.PLAIN + json.dumps(_CANNED)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     path, modules = list(sys.path), set(sys.modules)
     for _ in range(_WARM_UPS):
@@ -119,28 +120,30 @@ def _receive(request: socket.socket) -> typing.Optional[bytes]:
 def _answer(json: typing.Any, frame: bytes, result: int, rooms: typing.Tuple[str, str]) -> bytes:
     """The frame to send. Lets SystemExit pass: how a step ends itself is its own business."""
     clock = _Clock()
+    seal, body = frame[: wire.SEAL_BYTES], frame[wire.SEAL_BYTES :]
     try:
-        return wire.frame(wire.RESULT, _run(json, frame, result, rooms, clock))
+        value = _run(json, body, result, rooms, clock)
+        return wire.frame(wire.RESULT, seal + _company() + value)
     except Refusal as refusal:
-        verdict, body = refusal.verdict, refusal.body
+        verdict, said = refusal.verdict, refusal.body
     except ModuleNotFoundError as error:
-        verdict, body = "import_failed", dict(describe(error), module=clip(str(error.name or "")))
+        verdict, said = "import_failed", dict(describe(error), module=clip(str(error.name or "")))
     except SystemExit:
         raise
     except BaseException as error:  # the child's top level: every exception becomes data
-        verdict, body = "raised", describe(error)
-    body.update(verdict=verdict, timings=clock.laps)
+        verdict, said = "raised", describe(error)
+    said.update(verdict=verdict, timings=clock.laps)
     try:
-        return wire.frame(wire.FAILURE, json.dumps(body))
+        return wire.frame(wire.FAILURE, seal + json.dumps(said))
     except TypeError:  # a name of the step's making that no JSON can hold
-        said = {"verdict": verdict, "message": ascii(body["message"]), "timings": clock.laps}
-        return wire.frame(wire.FAILURE, json.dumps(said))
+        said = {"verdict": verdict, "message": ascii(said["message"]), "timings": clock.laps}
+        return wire.frame(wire.FAILURE, seal + json.dumps(said))
 
 
 def _run(
-    json: typing.Any, frame: bytes, result: int, rooms: typing.Tuple[str, str], clock: _Clock
+    json: typing.Any, body: bytes, result: int, rooms: typing.Tuple[str, str], clock: _Clock
 ) -> bytes:
-    asked = encode.decode(json, frame)
+    asked = encode.decode(json, body)
     inputs = asked["inputs"]
     _settle(asked, rooms)
     clock.lap("decode")
@@ -161,8 +164,27 @@ def _run(
     clock.lap("check_result")
     document = encode.encode(json, value)
     clock.lap("encode")
-    timings = json.dumps(clock.laps)
-    return b"".join((document[:1], b'{"timings":', timings, b',"value":', document[1:], b"}"))
+    beside = json.dumps({"timings": clock.laps, "usage": _usage()})[:-1]
+    return b"".join((document[:1], beside, b',"value":', document[1:], b"}"))
+
+
+def _company() -> bytes:
+    """Whether nothing that this process started can be left: the outcome need not wait for it."""
+    if resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt:  # it has buried a child
+        return wire.IN_COMPANY
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return wire.ALONE
+    return wire.IN_COMPANY
+
+
+def _usage() -> dict:
+    """What this process and its dead children have used: init knows more, but only later."""
+    mine = resource.getrusage(resource.RUSAGE_SELF)
+    theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = mine.ru_utime + mine.ru_stime + theirs.ru_utime + theirs.ru_stime
+    return {"cpu_seconds": seconds, "peak_kib": max(mine.ru_maxrss, theirs.ru_maxrss)}
 
 
 def _settle(asked: dict, rooms: typing.Tuple[str, str]) -> None:

@@ -13,6 +13,9 @@ Who sends what::
     host -> step     REQUEST                       step -> host     PARKED, BEGAN, RESULT | FAILURE
     host -> init     STOP                          init -> host     STATUS
 
+A REQUEST, a RESULT and a FAILURE start with the run's seal, drawn by the host: what the step writes
+by accident or in ignorance is no answer. (Who digs the seal out may as well return what it likes.)
+In a RESULT, `ALONE` or `IN_COMPANY` follows: whether the step's process may have others beside it.
 Numbers from 32 up are kept for frames to come: calls to named host functions, streamed values.
 """
 
@@ -22,13 +25,16 @@ import struct
 import typing
 
 __all__ = [
+    "ALONE",
     "BEGAN",
     "FAILURE",
     "HEADER",
+    "IN_COMPANY",
     "PARKED",
     "READY",
     "REQUEST",
     "RESULT",
+    "SEAL_BYTES",
     "SPAWN",
     "SPAWNED",
     "STATUS",
@@ -53,6 +59,11 @@ READY = 7
 SPAWN = 8
 SPAWNED = 9
 PARKED = 10
+
+SEAL_BYTES = 16
+
+ALONE = b"1"
+IN_COMPANY = b"0"
 
 STATUS_BODY = struct.Struct("!iQQ")
 """The step's wait status, processor microseconds and peak memory in KiB, of all its processes."""

@@ -45,7 +45,8 @@ def _animal(name: str) -> Step:
         ("writes_garbage", {}, "protocol_violation"),
         ("answers_twice", {}, "protocol_violation"),
         ("forges_a_failure", {}, "protocol_violation"),
-        ("answers_and_crashes", {}, "killed"),
+        ("answers_and_crashes", {}, "ok"),
+        ("forges_an_answer_and_crashes", {}, "protocol_violation"),
         ("leaves_a_thread", {}, "ok"),
         ("leaves_a_process_on_stdout", {}, "ok"),
         ("replaces_stdout", {}, "ok"),
@@ -155,7 +156,15 @@ def test_the_step_sees_its_own_world_only(call: Call) -> None:
         seen["files"],
     )
     assert seen["cwd"] == seen["environ"]["HOME"]
-    assert not Path(seen["cwd"]).is_relative_to("/tmp") or not Path(seen["cwd"]).exists()
+
+
+def test_closing_leaves_no_folder_of_a_run(tmp_path: Path) -> None:
+    """What a run has on the disk is removed behind it, at the latest when its runtime closes."""
+    with orq.Runtime(cache_dir=tmp_path, isolation="process") as runtime:
+        seen = runtime.run(_animal("sees")).value
+
+    assert isinstance(seen, dict)
+    assert not Path(seen["cwd"]).exists()
 
 
 def test_exit_messages_go_to_stderr(call: Call) -> None:

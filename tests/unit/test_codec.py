@@ -39,6 +39,7 @@ _PLAN = RunPlan(
     function="f",
     source="",
 )
+_SEAL = bytes(range(wire.SEAL_BYTES))
 _TEXT = st.text(st.characters(codec="utf-8"))
 _JSON = st.recursive(
     st.none()
@@ -52,9 +53,11 @@ _JSON = st.recursive(
 
 
 def _sent(inputs: dict[str, object]) -> dict[str, object]:
-    message = codec.encode_request(_PLAN, inputs, environ={})
+    message = codec.encode_request(_PLAN, inputs, environ={}, seal=_SEAL)
     ((kind, body),) = wire.Decoder({wire.REQUEST: 1 << 20}).feed(message)
     assert kind == wire.REQUEST
+    assert body.startswith(_SEAL)
+    body = body[len(_SEAL) :]
     document = orjson.loads(body[1:]) if body[:1] == b"J" else json.loads(body[1:])
     assert isinstance(document, dict)
     return document
@@ -111,10 +114,13 @@ def test_a_guest_cannot_give_the_hosts_verdicts(verdict: object) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'J{"timings":{},"value":1,"more":2}',
-        b'J{"timings":{"rm":1.0},"value":1}',
-        b'J{"timings":{"load":"1"},"value":1}',
-        b'B{"timings":{},"value":NaN}',
+        b'J{"timings":{},"value":1}',
+        b'J{"timings":{},"usage":{"cpu_seconds":1.0,"peak_kib":1},"value":1,"more":2}',
+        b'J{"timings":{"rm":1.0},"usage":{"cpu_seconds":1.0,"peak_kib":1},"value":1}',
+        b'J{"timings":{"load":"1"},"usage":{"cpu_seconds":1.0,"peak_kib":1},"value":1}',
+        b'J{"timings":{},"usage":{"cpu_seconds":-1.0,"peak_kib":1},"value":1}',
+        b'J{"timings":{},"usage":{"cpu_seconds":1.0,"peak_kib":1.5},"value":1}',
+        b'B{"timings":{},"usage":{"cpu_seconds":1.0,"peak_kib":1},"value":NaN}',
         b"J" + b"[" * 100_000,
         b"B" + b"[" * 100_000,
         b'X{"timings":{},"value":1}',

@@ -16,8 +16,11 @@ from orq_sandbox import wire
 _DEADLINE = 1_000
 _PARKED = wire.frame(wire.PARKED)
 _BEGAN = wire.frame(wire.BEGAN)
-_RESULT = wire.frame(wire.RESULT, b'J{"timings":{},"value":1}')
-_FAILURE = wire.frame(wire.FAILURE, b'{"verdict":"raised","message":"x"}')
+_SEAL = b"0123456789abcdef"
+_RESULT = wire.frame(wire.RESULT, _SEAL + wire.ALONE + b'J{"timings":{},"value":1}')
+_NOT_ALONE = wire.frame(wire.RESULT, _SEAL + wire.IN_COMPANY + b'J{"timings":{},"value":1}')
+_FAILURE = wire.frame(wire.FAILURE, _SEAL + b'{"verdict":"raised","message":"x"}')
+_FORGED = wire.frame(wire.RESULT, b'J{"timings":{},"value":1}')
 
 
 def _status(wait_status: int) -> bytes:
@@ -25,7 +28,8 @@ def _status(wait_status: int) -> bytes:
 
 
 def _machine() -> Machine:
-    return Machine(Limits(stdout_bytes=10, result_bytes=100), deadline_ns=_DEADLINE)
+    limits = Limits(stdout_bytes=10, result_bytes=100)
+    return Machine(limits, deadline_ns=_DEADLINE, seal=_SEAL)
 
 
 def _end(machine: Machine, now: int = 0) -> None:
@@ -50,9 +54,11 @@ def _after(*answer: bytes, wait_status: int | None = 0) -> Machine:
         ((_PARKED + _BEGAN + _RESULT,), 0, "ok", "yes"),
         ((_PARKED, _BEGAN, _FAILURE), 0, "failure", "yes"),
         ((_PARKED, _FAILURE), 0, "failure", "no"),
-        ((_PARKED, _BEGAN, _RESULT), int(signal.SIGSEGV), "killed", "yes"),
-        ((_PARKED, _BEGAN, _RESULT), 3 << 8, "exited", "yes"),
-        ((_PARKED, _BEGAN, _RESULT), None, "killed", "yes"),
+        ((_PARKED, _BEGAN, _RESULT), int(signal.SIGSEGV), "ok", "yes"),
+        ((_PARKED, _BEGAN, _RESULT), 3 << 8, "ok", "yes"),
+        ((_PARKED, _BEGAN, _RESULT), None, "ok", "yes"),
+        ((_PARKED, _BEGAN, _FORGED), 0, "protocol_violation", "yes"),
+        ((_PARKED, _BEGAN, _FORGED, _RESULT), 0, "protocol_violation", "yes"),
         ((_PARKED, _BEGAN), 0, "no_result", "yes"),
         ((_PARKED, _BEGAN), 3 << 8, "exited", "yes"),
         ((_PARKED, _BEGAN), int(signal.SIGKILL), "killed", "yes"),
@@ -86,6 +92,23 @@ def test_an_answer_releases_the_step() -> None:
     machine.saw("result", _PARKED + _BEGAN + _RESULT, 0)
 
     assert ([Order.RELEASE], []) == (machine.orders(), machine.orders())
+
+
+def test_a_result_settles_the_run_and_nothing_else_does() -> None:
+    """A run is handed over at its RESULT, or at its end; not at a FAILURE, not in company."""
+    limits = Limits()
+    waiting = Machine(limits, deadline_ns=_DEADLINE, seal=_SEAL, waits_for_end=True)
+    failing, answering = _machine(), _machine()
+    answering.saw("result", _PARKED + _BEGAN, 0)
+    before = answering.is_settled
+    daemonic = _machine()
+    others = ((waiting, _RESULT), (failing, _FAILURE), (daemonic, _NOT_ALONE))
+    for machine, answer in others:
+        machine.saw("result", _PARKED + _BEGAN + answer, 0)
+    answering.saw("result", _RESULT, 0)
+
+    assert (False, True) == (before, answering.is_settled)
+    assert not any(machine.is_settled for machine, _ in others)
 
 
 def test_a_deadline_stops_then_kills_then_gives_up() -> None:
