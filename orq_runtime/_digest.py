@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["Digest", "digest_file"]
+__all__ = ["Digest", "digest_file", "is_preimage"]
 
 _HEX_LENGTH = 40
 _CHUNK = 1 << 20
@@ -55,6 +55,11 @@ class Digest:
     def key(self) -> str:
         """The key of the fields so far."""
         return self._hash.hexdigest()[:_HEX_LENGTH]
+
+
+def is_preimage(stored: object, digest: Digest) -> bool:
+    """Whether a preimage that was read back from JSON is the digest's own."""
+    return stored == [list(pair) for pair in digest.preimage()]
 
 
 def digest_file(path: Path | int) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.markers import Marker, default_environment
+from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import (
     InvalidSdistFilename,
     InvalidWheelFilename,
@@ -19,9 +18,12 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from orq_runtime._supply import tags
 from orq_runtime._supply.build import Source
+from orq_runtime._supply.pins import lock_beside, pins_for, read_lock
+from orq_runtime._supply.pylock import LockFile
 from orq_runtime._supply.requirements import Declared, declared
-from orq_runtime._supply.script import read_script
+from orq_runtime._supply.script import ScriptBlock, read_script
 from orq_runtime._supply.sources import (
     Declaration,
     LocalProject,
@@ -29,6 +31,7 @@ from orq_runtime._supply.sources import (
     VendoredFile,
     read_component,
 )
+from orq_runtime._supply.tags import marker_environment
 from orq_runtime._supply.tree import digest_tree
 from orq_runtime._supply.wheels import LocalWheel
 from orq_runtime.errors import BadComponent, BadRequirement, ResolutionFailed
@@ -42,7 +45,8 @@ class Asked:
     """Everything that a request declares, for one interpreter.
 
     `packages` are the components that are packages, `by_name` those that become one only when
-    something requires their name.
+    something requires their name. `lock_place` is where the lock of it all lies, `lock` what lies
+    there, and `pins` what every lock among the declarations holds to.
     """
 
     interpreter: Interpreter
@@ -52,6 +56,9 @@ class Asked:
     by_name: tuple[tuple[str, Source], ...]
     vendored: tuple[Source, ...]
     bounds: tuple[PythonBound, ...]
+    lock_place: Path | None
+    lock: LockFile | None
+    pins: tuple[Declared, ...]
     notes: tuple[str, ...]
 
 
@@ -61,8 +68,8 @@ def read_request(request: SupplyRequest, interpreter: Interpreter) -> Asked:
     requirements = [line for item in declarations for line in item.requirements]
     constraints = [line for item in declarations for line in item.constraints]
     bounds = [bound for item in declarations for bound in item.python]
-    for script in dict.fromkeys(request.scripts):
-        block = read_script(script)
+    scripts = {script: read_script(script) for script in dict.fromkeys(request.scripts)}
+    for script, block in scripts.items():
         requirements += block.requirements
         if block.requires_python:
             bounds.append(PythonBound(specifier=block.requires_python, origin=str(script)))
@@ -70,6 +77,8 @@ def read_request(request: SupplyRequest, interpreter: Interpreter) -> Asked:
     projects = [item.project for item in declarations if item.project is not None]
     vendored, passed_over = _choose(declarations, interpreter)
     notes = [note for item in declarations for note in item.notes]
+    place = _lock_place(declarations, scripts)
+    locks = _locks(declarations, scripts)
     return Asked(
         interpreter=interpreter,
         requirements=tuple(requirements),
@@ -80,8 +89,27 @@ def read_request(request: SupplyRequest, interpreter: Interpreter) -> Asked:
         ),
         vendored=vendored,
         bounds=tuple(bounds),
+        lock_place=place,
+        lock=next((item for item in locks if item.origin == str(place)), None),
+        pins=tuple(pin for item in locks for pin in pins_for(item, interpreter)),
         notes=(*notes, *passed_over),
     )
+
+
+def _lock_place(
+    declarations: Sequence[Declaration], scripts: Mapping[Path, ScriptBlock]
+) -> Path | None:
+    """Beside the script whose own block counts, else beside the first component."""
+    for script, block in scripts.items():
+        if block.requirements or not declarations:
+            return lock_beside(script)
+    return lock_beside(declarations[0].component.path) if declarations else None
+
+
+def _locks(declarations: Sequence[Declaration], scripts: Iterable[Path]) -> list[LockFile]:
+    """The locks that are there; one beside a script was made from the components' too."""
+    beside = [lock for script in scripts if (lock := read_lock(lock_beside(script)))]
+    return beside or [lock for item in declarations for lock in item.locks]
 
 
 def unfit(bounds: Iterable[PythonBound], interpreter: Interpreter) -> PythonBound | None:
@@ -115,7 +143,7 @@ def check_wheels(wheels: Sequence[LocalWheel], interpreter: Interpreter) -> tupl
                 hint="keep one of them",
             )
     beaten: set[str] = set()
-    environment = _marker_environment(interpreter)
+    environment = marker_environment(interpreter)
     for wheel in wheels:
         for line, requirement in _metadata(wheel):
             if requirement.url is None or not _applies(requirement.marker, environment):
@@ -141,18 +169,6 @@ def _applies(marker: Marker | None, environment: dict[str, str]) -> bool:
     return marker is None or marker.evaluate(environment)
 
 
-def _marker_environment(interpreter: Interpreter) -> dict[str, str]:
-    full = ".".join(str(part) for part in interpreter.version)
-    own = {key: str(value) for key, value in default_environment().items()}
-    return {
-        **own,
-        "extra": "",
-        "python_version": interpreter.minor,
-        "python_full_version": full,
-        "implementation_version": full,
-    }
-
-
 def _source(project: LocalProject) -> Source:
     path = project.component.path
     return Source(path=path, digest=digest_tree(path), origin=str(path))
@@ -165,11 +181,13 @@ def _choose(
     groups: dict[str, list[VendoredFile]] = {}
     for item in (file for declaration in declarations for file in declaration.vendored):
         groups.setdefault(_name_and_version(item.path)[0], []).append(item)
-    ranks = _ranks(interpreter) if groups else {}
+    ranks = tags.ranks(interpreter) if groups else {}
     chosen: list[Source] = []
     notes: list[str] = []
     for name, files in groups.items():
-        fitting = [(rank, item) for item in files if (rank := _rank(item.path, ranks)) is not None]
+        fitting = [
+            (rank, item) for item in files if (rank := tags.rank(item.path.name, ranks)) is not None
+        ]
         if not fitting:
             shown = ", ".join(f"`{item.path.name}`" for item in files)
             raise ResolutionFailed(
@@ -200,18 +218,3 @@ def _name_and_version(path: Path) -> tuple[str, str]:
     except InvalidSdistFilename:
         return path.name, ""
     return name, str(version)
-
-
-def _ranks(interpreter: Interpreter) -> dict[Tag, int]:
-    version = interpreter.version[:2]
-    cpython = f"cp{version[0]}{version[1]}"
-    tags = [*cpython_tags(version, [cpython]), *compatible_tags(version, cpython)]
-    return {tag: rank for rank, tag in reversed(list(enumerate(tags)))}
-
-
-def _rank(path: Path, ranks: dict[Tag, int]) -> int | None:
-    """How well a file fits, 0 is best; None for a wheel of another kind of interpreter."""
-    if not path.name.endswith(".whl"):
-        return len(ranks)
-    tags = parse_wheel_filename(path.name)[3]
-    return min((ranks[tag] for tag in tags if tag in ranks), default=None)

@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -132,6 +133,7 @@ class Builder:
         if source.is_wheel:
             return digest.text("file", source.path.name).key()
         identify(digest, interpreter)
+        digest.text("base", os.fsdecode(interpreter.path))
         digest.text("exclude_newer", self._settings.exclude_newer or "")
         return digest.key()
 

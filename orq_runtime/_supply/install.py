@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from orq_runtime import _fs
-from orq_runtime._digest import Digest
-from orq_runtime._supply.resolve import Lock, Pinned, identify
+from orq_runtime._digest import Digest, is_preimage
+from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
+from orq_runtime._supply.resolve import identify
 from orq_runtime._supply.runner import BuildCommand, BuildRunner, clean_environment
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.uv import Uv
@@ -28,9 +30,9 @@ from orq_runtime.events import Event, Sink
 from orq_runtime.model.environment import Interpreter
 from orq_runtime.settings import Settings
 
-__all__ = ["Installed", "Installer", "environment_digest", "read_installed"]
+__all__ = ["Installed", "Installer", "content_digest", "environment_digest", "read_installed"]
 
-_RECIPE = 1
+_RECIPE = 2
 _COMPILE_SECONDS = 300.0
 _UNWORTHY = frozenset({"test", "tests", "testing", "docs", "doc", "examples", "setup", "conftest"})
 
@@ -65,6 +67,7 @@ class Installed:
     modules: tuple[str, ...]
     local_modules: tuple[str, ...]
     packages: tuple[Pinned, ...]
+    content_key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +79,21 @@ class _Distribution:
     files: tuple[Path, ...]
 
 
-def environment_digest(lock: Lock, interpreter: Interpreter) -> Digest:
-    """The digest whose key names an environment. Local wheels count by content."""
+def content_digest(lock: Lock, interpreter: Interpreter) -> Digest:
+    """The digest whose key means an environment on every machine. Local wheels count by content."""
     digest = Digest("environment", _RECIPE)
     identify(digest, interpreter)
     for item in lock.packages:
-        digest.text("name", item.name)
-        digest.text("version", item.version)
-        if item.content is not None:
-            digest.text("content", item.content)
-        else:
-            digest.texts("digests", sorted(item.digests))
+        local = item.content is not None
+        files = (f"content:{item.content}",) if local else sorted(item.digests)
+        digest.texts("package", (item.name, item.version, "local" if local else "index", *files))
     return digest
+
+
+def environment_digest(lock: Lock, interpreter: Interpreter) -> Digest:
+    """The digest whose key names an environment here: its content, on this very interpreter."""
+    digest = content_digest(lock, interpreter)
+    return digest.text("base", os.fsdecode(interpreter.path))
 
 
 def site_packages(path: Path, interpreter: Interpreter) -> Path:
@@ -95,14 +101,22 @@ def site_packages(path: Path, interpreter: Interpreter) -> Path:
     return path / "lib" / f"python{interpreter.minor}" / "site-packages"
 
 
-def read_installed(store: Store, key: str) -> Installed | None:
-    """The environment with a key, or None. Starts nothing."""
+def read_installed(store: Store, digest: Digest) -> Installed | None:
+    """The environment with a digest, or None. Starts nothing.
+
+    Raises `StoreError` when the one with its key says that it was made from something else.
+    """
+    key = digest.key()
     path = store.environments / key
     document = read_json(path / "orq.json")
     if document is None:
         return None
+    if not is_preimage(document.get("preimage"), digest):
+        raise StoreError(
+            f"an environment in the cache is not what its name says: `{path}`",
+            hint="remove it: orq-runtime cache clean",
+        )
     packages, modules, local = (document[k] for k in ("packages", "modules", "local_modules"))
-    assert isinstance(packages, list)
     assert isinstance(modules, list)
     assert isinstance(local, list)
     return Installed(
@@ -110,7 +124,8 @@ def read_installed(store: Store, key: str) -> Installed | None:
         path=path,
         modules=tuple(modules),
         local_modules=tuple(local),
-        packages=tuple(Pinned(**{**item, "digests": tuple(item["digests"])}) for item in packages),
+        packages=pins_of(packages),
+        content_key=str(document["content_key"]),
     )
 
 
@@ -130,11 +145,13 @@ class Installer:
         """The environment of a lock, and whether this call made it. Blocks."""
         digest = environment_digest(lock, interpreter)
         key = digest.key()
-        if installed := read_installed(self._store, key):  # first: a lease keeps the lock from us
+        if installed := read_installed(
+            self._store, digest
+        ):  # first: a lease keeps the lock from us
             return installed, False
         waiting = Event(phase="wait", state="started", subject=key, message="another is making it")
         with self._store.exclusively("environment", key, on_wait=lambda: self._sink(waiting)):
-            if installed := read_installed(self._store, key):
+            if installed := read_installed(self._store, digest):
                 return installed, False
             with self._store.scratch() as scratch:
                 staged = scratch / "environment"
@@ -143,7 +160,9 @@ class Installer:
                 self._sink(Event(phase="publish", state="started", subject=key))
                 _fs.publish(staged, self._store.environments / key)
                 self._sink(Event(phase="publish", state="done", subject=key))
-            installed = read_installed(self._store, key)  # still locked: no cleaning takes it now
+            installed = read_installed(
+                self._store, digest
+            )  # still locked: no cleaning takes it now
         if installed is None:
             raise StoreError(
                 f"the environment vanished while it was made: `{key}`", hint="try again"
@@ -219,15 +238,8 @@ class Installer:
             {
                 "modules": _modules(others),
                 "local_modules": _modules(mine),
-                "packages": [
-                    {
-                        "name": item.name,
-                        "version": item.version,
-                        "digests": list(item.digests),
-                        "content": item.content,
-                    }
-                    for item in lock.packages
-                ],
+                "packages": pins_document(lock.packages),
+                "content_key": content_digest(lock, interpreter).key(),
                 "interpreter": {
                     "path": str(interpreter.path),
                     "version": ".".join(map(str, interpreter.version)),

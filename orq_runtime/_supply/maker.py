@@ -132,7 +132,7 @@ class Maker:
         support = self._support.known(asked.interpreter)
         if lock is None or support is None:
             return None
-        installed = read_installed(self._store, environment_digest(lock, asked.interpreter).key())
+        installed = read_installed(self._store, environment_digest(lock, asked.interpreter))
         return None if installed is None else _environment(installed, support, asked.interpreter)
 
     def _made(self, asked: Asked) -> Environment:
@@ -212,5 +212,6 @@ def _environment(
         lock=tuple(item.package for item in installed.packages),
         modules=installed.modules,
         local_modules=installed.local_modules,
+        content_key=installed.content_key,
         origin="built" if made else "hit",
     )

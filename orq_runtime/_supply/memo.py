@@ -31,7 +31,7 @@ from orq_runtime.settings import Settings
 
 __all__ = ["Memo"]
 
-_RECIPE = 1
+_RECIPE = 2
 _PACKAGE_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 _BLOCK_START, _BLOCK_END = b"# /// script", b"\n# ///"
 

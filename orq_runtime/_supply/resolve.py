@@ -4,36 +4,38 @@ Rules of this file:
 
 1. A spec's key takes what is declared, never where it stands: order, comments and folders are not
    in it. Index URLs enter as a digest, so that credentials are not kept.
-2. Local wheels enter by content, and the resolution as direct references: no version on any index
-   beats them.
-3. A lock is made once per spec and kept; a source distribution never runs here (`--no-build`).
+2. Local wheels enter by what they require, and the resolution as direct references: no version on
+   any index beats them. A lock in the store is of the others; the local ones join it as they are.
+3. A lock is made once per spec and kept until a newer one is asked for; a source distribution never
+   runs here (`--no-build`).
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from orq_runtime._digest import Digest
+from orq_runtime._digest import Digest, is_preimage
+from orq_runtime._supply.lock import Lock, Pinned, lock_document, lock_of
+from orq_runtime._supply.pylock import bare_url, pylock_text, read_pylock
 from orq_runtime._supply.requirements import Declared
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.uv import Uv
 from orq_runtime._supply.wheels import LocalWheel
-from orq_runtime.errors import ResolutionFailed, SupplyError
+from orq_runtime.errors import IndexUnavailable, ResolutionFailed, SupplyError
 from orq_runtime.events import Event, Sink
-from orq_runtime.model.environment import Interpreter, LockedPackage
+from orq_runtime.model.environment import Freshness, Interpreter
 from orq_runtime.settings import Settings
 
-__all__ = ["Lock", "Pinned", "Resolver", "Spec", "identify", "index_digest"]
+__all__ = ["Resolver", "Spec", "identify", "index_digest"]
 
-_RECIPE = 1
-_PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;]+)")
-_DIRECT = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*) @ ")
-_HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
+_RECIPE = 2
+_AS_BEFORE = Freshness()
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -41,7 +43,8 @@ _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 class Spec:
     """Everything that is asked of one environment. `index_digest` stands for the user's indexes.
 
-    `beaten` are names that some metadata requires by URL and a local wheel provides instead.
+    `pins` are what the locks among the declarations hold to. `beaten` are names that some metadata
+    requires by URL and a local wheel provides instead.
     """
 
     requirements: tuple[Declared, ...]
@@ -50,18 +53,40 @@ class Spec:
     interpreter: Interpreter
     index_digest: str
     exclude_newer: str | None
+    pins: tuple[Declared, ...] = ()
     beaten: tuple[str, ...] = ()
 
     def digest(self) -> Digest:
         """The digest whose key names the lock."""
         digest = Digest("spec", _RECIPE)
+        self._add_declared(digest)
+        digest.texts("pins", sorted({item.key_line for item in self.pins}))
+        identify(digest, self.interpreter)
+        digest.text("base", os.fsdecode(self.interpreter.path))
+        return digest.text("index", self.index_digest)
+
+    @property
+    def declared_key(self) -> str:
+        """The key of what is declared, for a kind of interpreter: a lock is stale without it.
+
+        It means the same on every machine; indexes and other locks are not in it.
+        """
+        digest = Digest("declared", _RECIPE)
+        self._add_declared(digest)
+        own = self.interpreter
+        return digest.texts("python", (own.implementation, own.minor, own.platform)).key()
+
+    def _add_declared(self, digest: Digest) -> None:
         digest.texts("requirements", sorted({item.key_line for item in self.requirements}))
         digest.texts("constraints", sorted({item.key_line for item in self.constraints}))
-        digest.texts("local", sorted(f"{item.name} {item.content}" for item in self.local))
-        identify(digest, self.interpreter)
-        digest.text("index", self.index_digest)
+        # what a resolver sees of a local wheel: another module in it is no other resolution
+        for wheel in sorted(self.local, key=lambda item: item.name):
+            digest.texts(
+                f"local {wheel.name}",
+                (wheel.path.name, wheel.requires_python or "", *sorted(wheel.requires)),
+            )
+        digest.texts("beaten", sorted(self.beaten))
         digest.text("exclude_newer", self.exclude_newer or "")
-        return digest
 
     @property
     def direct(self) -> tuple[str, ...]:
@@ -70,42 +95,13 @@ class Spec:
         return tuple(sorted(names))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pinned:
-    """One distribution of a lock. `content` is a local wheel's; `digests` may be installed."""
-
-    name: str
-    version: str
-    digests: tuple[str, ...]
-    content: str | None = None
-
-    @property
-    def package(self) -> LockedPackage:
-        """As the rest of the library sees it."""
-        return LockedPackage(
-            name=self.name,
-            version=self.version,
-            digests=self.digests if self.content is None else (f"content:{self.content}",),
-            local=self.content is not None,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lock:
-    """The distributions of an environment, sorted by name. `direct` are those asked for by name."""
-
-    packages: tuple[Pinned, ...]
-    direct: tuple[str, ...]
-
-
 def identify(digest: Digest, interpreter: Interpreter) -> None:
-    """Add what makes two interpreters the same for an installed environment."""
+    """Add what makes two interpreters of any machine the same for an installed environment."""
     digest.text("implementation", interpreter.implementation)
     digest.texts("python", [str(part) for part in interpreter.version])
     digest.text("soabi", interpreter.soabi)
     digest.text("platform", interpreter.platform)
     digest.text("libc", interpreter.libc)
-    digest.raw("base", bytes(interpreter.path))
 
 
 class Resolver:
@@ -119,69 +115,108 @@ class Resolver:
 
     def known(self, spec: Spec) -> Lock | None:
         """The lock that the store has for the spec; starts nothing."""
-        return self._read(spec.digest().key())
+        digest = spec.digest()
+        document = read_json(self._store.locks / f"{digest.key()}.json")
+        if document is None or not is_preimage(document.get("preimage"), digest):
+            return None
+        return _with_local(lock_of(document), spec)
 
-    def resolve(self, spec: Spec, *, cached_first: bool = False) -> Lock:
+    def resolve(
+        self,
+        spec: Spec,
+        *,
+        cached_first: bool = False,
+        freshness: Freshness = _AS_BEFORE,
+    ) -> Lock:
         """The lock of the spec. Blocks. Raises `ResolutionFailed` with uv's reason.
 
-        `cached_first` takes what uv's cache has if that solves it, without asking an index.
+        `cached_first` takes what uv's cache has if that solves it, without asking an index;
+        `freshness` says what of an earlier lock may be used. An index that does not answer leaves
+        the last good lock in force.
         """
+        if not freshness.is_new and (lock := self.known(spec)):
+            return lock
         digest = spec.digest()
         key = digest.key()
-        if lock := self._read(key):
-            return lock
         waiting = Event(phase="wait", state="started", subject=key, message="another is resolving")
         with self._store.exclusively("lock", key, on_wait=lambda: self._sink(waiting)):
-            if lock := self._read(key):
-                return lock
-            lock = self._asked(spec, cached_first=cached_first)
-            document = _document(lock)
+            last = self.known(spec)
+            if last is not None and not freshness.is_new:
+                return last
+            try:
+                lock = self._asked(spec, last, freshness, cached_first=cached_first)
+            except IndexUnavailable as error:
+                if last is None:
+                    raise
+                self._sink(Event(phase="resolve", state="moved", message=_kept(error)))
+                return last
+            document = lock_document(lock)
             document["preimage"] = digest.preimage()
             write_json(self._store.locks / f"{key}.json", document)
-            return lock
+            return _with_local(lock, spec)
 
-    def _read(self, key: str) -> Lock | None:
-        document = read_json(self._store.locks / f"{key}.json")
-        return None if document is None else _lock(document)
-
-    def _asked(self, spec: Spec, *, cached_first: bool) -> Lock:
-        own = [
-            Pinned(name=w.name, version=w.version, digests=(), content=w.content)
-            for w in spec.local
-        ]
+    def _asked(
+        self, spec: Spec, last: Lock | None, freshness: Freshness, *, cached_first: bool
+    ) -> Lock:
         if not spec.requirements and not any(wheel.requires for wheel in spec.local):
-            return Lock(packages=tuple(sorted(own, key=lambda p: p.name)), direct=spec.direct)
+            return Lock(packages=(), direct=spec.direct)
         count = len({item.name for item in spec.requirements})
         self._sink(Event(phase="resolve", state="started", total=count))
         with self._store.scratch() as scratch:
-            text = self._compile(spec, scratch, cached_first=cached_first)
-        packages = _merge(_parse(text), own, spec.requirements)
+            output = scratch / "pylock.toml"  # one with this name: uv keeps to what it holds
+            if last is not None and not freshness.upgrade:
+                output.write_text(
+                    pylock_text(last.packages, python="", declared="", local={}), "utf-8"
+                )
+            text = self._compile(spec, scratch, output, freshness, cached_first=cached_first)
+        packages = _checked(_chosen(text), (*spec.requirements, *spec.constraints, *spec.pins))
         self._sink(Event(phase="resolve", state="done", done=len(packages), total=len(packages)))
         return Lock(packages=packages, direct=spec.direct)
 
-    def _compile(self, spec: Spec, scratch: Path, *, cached_first: bool) -> str:
+    def _compile(
+        self, spec: Spec, scratch: Path, output: Path, freshness: Freshness, *, cached_first: bool
+    ) -> str:
         wanted = [item.line for item in spec.requirements]
         wanted += [f"{wheel.name} @ {wheel.path.as_uri()}" for wheel in spec.local]
         wins = [f"{w.name} @ {w.path.as_uri()}" for w in spec.local if w.name in spec.beaten]
-        limits = [item.line for item in spec.constraints]
+        own = {wheel.name for wheel in spec.local}
+        limits = [item.line for item in (*spec.constraints, *spec.pins) if item.name not in own]
         arguments = ["pip", "compile", _listed(scratch / "wanted.in", wanted)]
         if limits:
             arguments += ["--constraints", _listed(scratch / "limits.in", limits)]
         if wins:
             arguments += ["--overrides", _listed(scratch / "wins.in", wins)]
-        arguments += ["--output-file", str(scratch / "lock.txt")]
-        arguments += ["--python", str(spec.interpreter.path), "--generate-hashes", "--no-build"]
-        arguments += ["--no-header", "--no-annotate", "--no-config", "--no-sources"]
+        arguments += ["--format", "pylock.toml", "--output-file", str(output)]
+        arguments += ["--python", str(spec.interpreter.path), "--no-build", "--no-header"]
+        arguments += ["--no-config", "--no-sources"]
         if spec.exclude_newer:
             arguments += ["--exclude-newer", spec.exclude_newer]
+        if freshness.refresh:
+            arguments += ["--refresh"]
+        for name in freshness.upgrade_packages:
+            arguments += ["--upgrade-package", name]
         try:
-            if cached_first:
+            if cached_first and not freshness.is_new:
                 self._uv.run_cached_first("resolve", arguments)
             else:
                 self._uv.run("resolve", arguments, indexes=True)
         except SupplyError as error:
             raise _named(error, spec, scratch) from error.__cause__
-        return (scratch / "lock.txt").read_text("utf-8")
+        return output.read_text("utf-8")
+
+
+def _kept(error: IndexUnavailable) -> str:
+    return f"the last good lock serves on: {error.message.splitlines()[0]}"
+
+
+def _with_local(lock: Lock, spec: Spec) -> Lock:
+    """The lock with the spec's local wheels as they are now, whatever else has their name."""
+    own = [
+        Pinned(name=w.name, version=w.version, digests=(), content=w.content) for w in spec.local
+    ]
+    names = {item.name for item in own}
+    packages = [*own, *(item for item in lock.packages if item.name not in names)]
+    return Lock(packages=tuple(sorted(packages, key=lambda p: p.name)), direct=spec.direct)
 
 
 def _listed(file: Path, lines: Iterable[str]) -> str:
@@ -189,46 +224,43 @@ def _listed(file: Path, lines: Iterable[str]) -> str:
     return str(file)
 
 
-def _parse(text: str) -> list[Pinned]:
-    """The pins that uv wrote: one logical line each, hashes behind it."""
+def _chosen(text: str) -> list[Pinned]:
+    """What uv chose: one file for each distribution that is not local."""
     found: list[Pinned] = []
-    for line in text.replace("\\\n", " ").splitlines():
-        if pin := _PIN.match(line):
+    for entry in read_pylock(text, "the resolver's lock").entries:
+        if not entry.is_local:
+            file = entry.files[0]
             found.append(
                 Pinned(
-                    name=canonicalize_name(pin["name"]),
-                    version=pin["version"],
-                    digests=tuple(sorted(_HASH.findall(line))),
+                    name=entry.name,
+                    version=entry.version,
+                    digests=file.digests,
+                    file=file.name,
+                    url=bare_url(file.url),
+                    size=file.size,
                 )
             )
-        elif line.strip() and not _DIRECT.match(line) and not line.lstrip().startswith("#"):
-            raise ResolutionFailed(f"uv wrote a lock line that is not known: `{line.strip()}`")
     return found
 
 
-def _merge(
-    found: Sequence[Pinned], own: Sequence[Pinned], requirements: Iterable[Declared]
-) -> tuple[Pinned, ...]:
-    """Local wheels beside the index's, declared hashes applied, sorted."""
-    declared_hashes: dict[str, set[str]] = {}
-    for line in requirements:
+def _checked(found: Sequence[Pinned], declared: Iterable[Declared]) -> tuple[Pinned, ...]:
+    """The pins, sorted, if each is a file that the declared hashes allow."""
+    allowed: dict[str, tuple[set[str], str]] = {}
+    for line in declared:
         if line.hashes:
-            declared_hashes.setdefault(line.name, set()).update(line.hashes)
-    local = {item.name for item in own}
-    merged = list(own)
+            allowed.setdefault(line.name, (set(), line.origin))[0].update(line.hashes)
     for item in found:
-        if item.name in local:
-            continue
-        digests = item.digests
-        if allowed := declared_hashes.get(item.name):
-            digests = tuple(digest for digest in digests if digest in allowed)
-        if not digests:
+        hashes, origin = allowed.get(item.name, (set(), ""))
+        if not item.digests:
+            raise ResolutionFailed(f"no file of `{item.name}=={item.version}` has a hash")
+        if hashes and not hashes.intersection(item.digests):
             raise ResolutionFailed(
-                f"no file of `{item.name}=={item.version}` has a hash that its requirement allows",
-                hint="correct the `--hash` in the declaration",
+                f"no file of `{item.name}=={item.version}` has a hash that its requirement allows\n"
+                f"  `{item.file}` has `{item.digests[0]}`, and {origin} allows others",
+                hint="correct the `--hash` in the declaration; a lock for another interpreter is "
+                "made anew with --lock",
             )
-        merged.append(Pinned(name=item.name, version=item.version, digests=digests))
-    return tuple(sorted(merged, key=lambda item: item.name))
+    return tuple(sorted(found, key=lambda item: item.name))
 
 
 def _named(error: SupplyError, spec: Spec, scratch: Path) -> SupplyError:
@@ -239,7 +271,7 @@ def _named(error: SupplyError, spec: Spec, scratch: Path) -> SupplyError:
     words = {canonicalize_name(word) for word in _WORD.findall(reason)}
     places = [
         f"  `{item.line}` is declared in {item.origin}"
-        for item in (*spec.requirements, *spec.constraints)
+        for item in (*spec.requirements, *spec.constraints, *spec.pins)
         if item.name in words
     ]
     for wheel in spec.local:
@@ -265,36 +297,3 @@ def index_digest(settings: Settings) -> str:
                 listed = f"{path.name} {status.st_size} {status.st_mtime_ns}"
                 digest.raw("listed", listed.encode("utf-8", "surrogateescape"))
     return digest.key()
-
-
-def _document(lock: Lock) -> dict[str, object]:
-    return {
-        "direct": list(lock.direct),
-        "packages": [
-            {
-                "name": item.name,
-                "version": item.version,
-                "digests": list(item.digests),
-                "content": item.content,
-            }
-            for item in lock.packages
-        ],
-    }
-
-
-def _lock(document: Mapping[str, object]) -> Lock:
-    packages, direct = document["packages"], document["direct"]
-    assert isinstance(packages, list)
-    assert isinstance(direct, list)
-    return Lock(
-        packages=tuple(
-            Pinned(
-                name=item["name"],
-                version=item["version"],
-                digests=tuple(item["digests"]),
-                content=item["content"],
-            )
-            for item in packages
-        ),
-        direct=tuple(direct),
-    )

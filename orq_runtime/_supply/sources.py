@@ -17,6 +17,8 @@ from packaging.utils import canonicalize_name
 
 from orq_runtime._digest import digest_file
 from orq_runtime._supply.files import open_regular, read_inside
+from orq_runtime._supply.pins import PYLOCK, UV_LOCK, read_lock
+from orq_runtime._supply.pylock import LockFile
 from orq_runtime._supply.requirements import Declared, declared, read_requirements
 from orq_runtime._supply.script import check_requires_python
 from orq_runtime.errors import BadComponent
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 DECLARATIONS = ("requirements.txt", "pyproject.toml", "setup.py", "setup.cfg")
+LOCKS = (PYLOCK, UV_LOCK)
 VENDOR = "vendor"
 _LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 _LEGACY_REQUIRES = ("setuptools", "wheel")
@@ -85,6 +88,7 @@ class Declaration:
     project: LocalProject | None = None
     vendored: tuple[VendoredFile, ...] = ()
     python: tuple[PythonBound, ...] = ()
+    locks: tuple[LockFile, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -117,6 +121,7 @@ def read_component(component: Component) -> Declaration:
         project=project,
         vendored=vendored,
         python=bounds,
+        locks=tuple(lock for name in LOCKS if (lock := read_lock(root / name))),
         notes=(*notes, *ignored),
     )
 

@@ -10,6 +10,7 @@ __all__ = [
     "CleanReport",
     "Component",
     "Environment",
+    "Freshness",
     "Interpreter",
     "LockedPackage",
     "StoredEnvironment",
@@ -55,13 +56,35 @@ class LockedPackage:
 
     `local` marks what was built from a component or taken from its `vendor/`. `digests` are
     `sha256:...` of its files, or one `content:...` of a local wheel, which building it again gives
-    again.
+    again. `file`, `url` (without credentials) and `size` are of the file that fits the interpreter,
+    where an index told them.
     """
 
     name: str
     version: str
     digests: tuple[str, ...] = ()
     local: bool = False
+    file: str = ""
+    url: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """What a supply may not take from earlier ones, by uv's words.
+
+    `upgrade` forgets every pinned version, `upgrade_packages` those of the packages named, and
+    `refresh` what was fetched from indexes. Nothing of it: the environment of last time.
+    """
+
+    upgrade: bool = False
+    upgrade_packages: tuple[str, ...] = ()
+    refresh: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether indexes are asked again."""
+        return self.upgrade or self.refresh or bool(self.upgrade_packages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +99,15 @@ class SupplyRequest:
     scripts: tuple[Path, ...] = ()
     requirements: tuple[str, ...] = ()
     python: str | None = None
+    freshness: Freshness = field(default_factory=Freshness)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """A complete, immutable environment in the store.
+
+    `key` names its folder here; `content_key` means the same on every machine: it is of what is
+    installed, for which interpreter, and not of where that lies.
 
     `python` runs it by hand; `site_packages` is what the guest adds to its path; `support` is the
     guest's private typeguard and orjson. `modules` are the top-level module names that its
@@ -97,6 +124,7 @@ class Environment:
     lock: tuple[LockedPackage, ...] = ()
     modules: tuple[str, ...] = ()
     local_modules: tuple[str, ...] = ()
+    content_key: str = ""
     origin: Literal["built", "hit"] = field(default="hit", compare=False)
 
 

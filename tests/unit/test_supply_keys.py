@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orq_runtime._supply.install import environment_digest
+from orq_runtime._supply.lock import Lock, Pinned
 from orq_runtime._supply.requirements import declared
-from orq_runtime._supply.resolve import Lock, Pinned, Spec, index_digest
+from orq_runtime._supply.resolve import Spec, index_digest
 from orq_runtime._supply.store import Store
 from orq_runtime._supply.tree import digest_tree, unpack
 from orq_runtime._supply.uv import classify

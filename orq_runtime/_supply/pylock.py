@@ -1,0 +1,151 @@
+"""`pylock.toml` (PEP 751), read and written: what uv resolves into, what a component may hold."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from packaging.utils import canonicalize_name
+
+from orq_runtime._supply.lock import Pinned
+from orq_runtime.errors import BadComponent
+
+__all__ = ["LockEntry", "LockFile", "LockedFile", "bare_url", "pylock_text", "read_pylock"]
+
+_HASHES = ("sha256", "sha384", "sha512")
+_LOCAL = ("directory", "archive", "vcs")
+_TOOL = "orq-runtime"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedFile:
+    """One file of a locked distribution. `digests` are `algorithm:hex`."""
+
+    name: str
+    url: str
+    size: int
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockEntry:
+    """One package of a lock file. `is_local` marks a folder, an archive or a checkout."""
+
+    name: str
+    version: str
+    marker: str
+    files: tuple[LockedFile, ...]
+    is_local: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockFile:
+    """A lock file. `declared` says, in one of ours, what it was made from and for."""
+
+    origin: str
+    entries: tuple[LockEntry, ...]
+    declared: str | None = None
+    python: str = ""
+
+
+def read_pylock(text: str, origin: str) -> LockFile:
+    """The lock file. Raises `BadComponent` where it is not what PEP 751 says."""
+    try:
+        document = tomllib.loads(text)
+        if not str(document["lock-version"]).startswith("1."):
+            raise BadComponent(f"{origin}: unknown lock version: `{document['lock-version']}`")
+        entries = tuple(_entry(table) for table in document.get("packages", []))
+        own = document.get("tool", {}).get(_TOOL, {})
+        return LockFile(
+            origin=origin,
+            entries=entries,
+            declared=own.get("declared"),
+            python=str(own.get("python", "")),
+        )
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadComponent(
+            f"{origin}: not a lock file: {type(error).__name__}: {error}",
+            hint="see PEP 751; `supply --lock` writes one",
+        ) from error
+
+
+def _entry(table: Mapping[str, object]) -> LockEntry:
+    files = [
+        *_tables(table.get("wheels", [])),
+        *_tables([table[k] for k in ("sdist",) if k in table]),
+    ]
+    return LockEntry(
+        name=canonicalize_name(str(table["name"])),
+        version=str(table.get("version", "")),
+        marker=str(table.get("marker", "")),
+        files=tuple(_file(file) for file in files),
+        is_local=any(kind in table for kind in _LOCAL),
+    )
+
+
+def _tables(value: object) -> Sequence[Mapping[str, object]]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise TypeError("not a list of tables")
+    return value
+
+
+def _file(table: Mapping[str, object]) -> LockedFile:
+    url = str(table.get("url") or table.get("path") or "")
+    hashes = table["hashes"]
+    if not isinstance(hashes, dict):
+        raise TypeError("`hashes` is not a table")
+    size = table.get("size", 0)
+    return LockedFile(
+        name=str(table.get("name") or unquote(PurePosixPath(urlsplit(url).path).name)),
+        url=url,
+        size=size if isinstance(size, int) else 0,
+        digests=tuple(f"{kind}:{hashes[kind]}" for kind in _HASHES if kind in hashes),
+    )
+
+
+def bare_url(url: str) -> str:
+    """A URL without what may be a credential: user, password, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def pylock_text(
+    pins: Iterable[Pinned], *, python: str, declared: str, local: Mapping[str, str]
+) -> str:
+    """The lock as `pylock.toml`. `local` has the place, relative to the file, of what is local.
+
+    A pin that is neither an index's nor in `local` is left out: it is a package of no place.
+    """
+    lines = [
+        "# Made by `orq-runtime supply --lock`; make it anew rather than edit it.",
+        'lock-version = "1.0"',
+        'created-by = "orq-runtime"',
+    ]
+    for pin in sorted(pins, key=lambda item: item.name):
+        if pin.content is None or pin.name in local:
+            lines += ["", "[[packages]]", f"name = {_quoted(pin.name)}"]
+            lines += [f"version = {_quoted(pin.version)}", _place(pin, local)]
+    lines += ["", f"[tool.{_TOOL}]", f"declared = {_quoted(declared)}"]
+    return "\n".join([*lines, f"python = {_quoted(python)}", ""])
+
+
+def _place(pin: Pinned, local: Mapping[str, str]) -> str:
+    if pin.content is not None:
+        return f"directory = {{ path = {_quoted(local[pin.name])} }}"
+    hashes = ", ".join(
+        f"{kind} = {_quoted(value)}" for kind, _, value in (d.partition(":") for d in pin.digests)
+    )
+    parts = [f"name = {_quoted(pin.file)}"] if pin.file else []
+    parts += [f"url = {_quoted(pin.url)}"] if pin.url else []
+    parts += [f"size = {pin.size}"] if pin.size else []
+    table = ", ".join([*parts, f"hashes = {{ {hashes} }}"])
+    is_wheel = not pin.file or pin.file.endswith(".whl")
+    return f"wheels = [{{ {table} }}]" if is_wheel else f"sdist = {{ {table} }}"
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # a TOML basic string
