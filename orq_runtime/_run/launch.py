@@ -6,7 +6,7 @@ import json
 import os
 import select
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,15 @@ from orq_runtime._run.wall import Wall
 from orq_runtime.errors import NeverStarted, WallUnavailable
 from orq_runtime.model.environment import Environment
 
-__all__ = ["GUEST_VARIABLES", "Launch", "launch", "launch_exec", "start_guest", "why_it_died"]
+__all__ = [
+    "GUEST_VARIABLES",
+    "Launch",
+    "launch",
+    "launch_command",
+    "launch_exec",
+    "start_guest",
+    "why_it_died",
+]
 
 GUEST_VARIABLES: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 """All that a guest's environment holds before the run's own variables."""
@@ -90,12 +98,38 @@ def start_guest(
 
 def launch_exec(what: Launch, ground: Ground, leaf: Leaf) -> Slot:
     """A process of its own for one run: the same harness without a zygote. It owns the ground."""
+
+    def start(descriptors: list[int], run: Mapping[str, object]) -> subprocess.Popen[bytes]:
+        return launch(what, ground, "exec", descriptors, run)
+
+    return _launched_alone(start, ground, leaf)
+
+
+def launch_command(python: Path, bundle: Path, wall: Wall, ground: Ground, leaf: Leaf) -> Slot:
+    """A process of its own that becomes the command of its request. It owns the ground."""
+
+    def start(descriptors: list[int], run: Mapping[str, object]) -> subprocess.Popen[bytes]:
+        orders = {
+            "mode": "command",
+            "descriptors": descriptors,
+            "wall": wall.policy(scratch=ground.scratch, run_uid=ground.run_uid),
+            "run": dict(run),
+        }
+        return start_guest(python, bundle, orders)
+
+    return _launched_alone(start, ground, leaf)
+
+
+def _launched_alone(
+    start: Callable[[list[int], Mapping[str, object]], subprocess.Popen[bytes]],
+    ground: Ground,
+    leaf: Leaf,
+) -> Slot:
     channel = Channel()
     try:
         folder = ground.run_folder()
         run = {} if folder is None else {"folder": str(folder)}
-        descriptors = [*channel.guest_ends(), *leaf.procs_descriptors()]
-        process = launch(what, ground, "exec", descriptors, run)
+        process = start([*channel.guest_ends(), *leaf.procs_descriptors()], run)
         channel.forget_guest()
         leaf.forget_guest()
         pidfd = os.pidfd_open(process.pid)

@@ -44,9 +44,14 @@ _HINTS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What is known of a run beside what the machine saw."""
+    """What is known of a run beside what the machine saw.
 
-    plan: RunPlan
+    A command ends well where a function leaves no result: by exit status 0. `plan` is None for a
+    command that is no step.
+    """
+
+    plan: RunPlan | None
+    is_command: bool = False
     limits: Limits
     start: Start
     isolation: str
@@ -54,10 +59,17 @@ class Circumstances:
     timings: Mapping[str, float]
     enforced_by: Mapping[str, str]
 
+    @property
+    def environment_key(self) -> str:
+        """The key of the environment it took place in."""
+        return "" if self.plan is None else self.plan.environment.key
+
 
 def conclude(machine: Machine, seen: Circumstances) -> Outcome:
     """The outcome of a finished run."""
     end = machine.conclusion()
+    if seen.is_command and end.verdict == "no_result":
+        end = replace(end, verdict="ok")
     outcome = Outcome(
         verdict=end.verdict,
         began=end.began,
@@ -74,7 +86,7 @@ def conclude(machine: Machine, seen: Circumstances) -> Outcome:
         stderr=machine.stderr.text(),
         stdout_dropped=machine.stdout.dropped,
         stderr_dropped=machine.stderr.dropped,
-        environment=seen.plan.environment.key,
+        environment=seen.environment_key,
     )
     try:
         outcome = _with_answer(outcome, end, seen)
@@ -118,7 +130,7 @@ def never_began(reason: str, seen: Circumstances) -> Outcome:
         enforced_by={**_ENFORCED, **seen.enforced_by},
         usage=Usage(wall_seconds=seen.wall_seconds),
         timings=seen.timings,
-        environment=seen.plan.environment.key,
+        environment=seen.environment_key,
     )
 
 
@@ -131,9 +143,11 @@ def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outc
         return replace(outcome, value=value, timings={**outcome.timings, **laps})
     if end.verdict == "failure" and end.answer is not None:
         verdict, failure, laps = decode_failure(end.answer)
-        failure, hint = _explained(verdict, failure, seen.plan)
+        failure, hint = _explained(verdict, failure, seen.plan.components if seen.plan else ())
         timings = {**outcome.timings, **laps}
         return replace(outcome, verdict=verdict, failure=failure, hint=hint, timings=timings)
+    if end.verdict == "ok":
+        return replace(outcome, exit_status=0)
     return _with_status(outcome, end, seen.limits)
 
 
@@ -175,10 +189,12 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _explained(verdict: str, failure: Failure, plan: RunPlan) -> tuple[Failure, str | None]:
+def _explained(
+    verdict: str, failure: Failure, components: tuple[Component, ...]
+) -> tuple[Failure, str | None]:
     if verdict != "import_failed":
         return failure, _hint_for_problems(verdict, failure)
-    asking = _asking_component(failure, plan.components)
+    asking = _asking_component(failure, components)
     top = failure.module.partition(".")[0] or "?"
     if asking is None:
         hint = f"add the distribution that provides `{top}` to the step's requirements"

@@ -8,12 +8,14 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from orq_runtime import _fs
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
-from orq_runtime._run.sentry import Sentry
+from orq_runtime._run.disk import DiskRound
+from orq_runtime._run.sentry import MemoryRound, Round, Sentry
 from orq_sandbox import wire
 
 __all__ = ["Slot"]
@@ -40,9 +42,19 @@ class Slot:
         self.process = process
         self.sentry: Sentry | None = None
 
-    def post_sentry(self, memory_bytes: int) -> None:
-        """Have the run's memory watched, where its leaf does not hold it. Raises OSError."""
-        self.sentry = Sentry(memory_bytes, self.pidfd, now_ns=time.monotonic_ns())
+    def post_sentry(
+        self, memory_bytes: int | None, folders: Sequence[Path] = (), disk_bytes: int = 0
+    ) -> None:
+        """Have watched what no kernel limit holds: the run's memory, what it puts into folders.
+
+        Raises OSError.
+        """
+        rounds: list[Round] = []
+        if memory_bytes is not None:
+            rounds.append(MemoryRound(memory_bytes, self.pidfd))
+        if folders:
+            rounds.append(DiskRound(folders, disk_bytes, self.pidfd))
+        self.sentry = Sentry(rounds, now_ns=time.monotonic_ns())
 
     @property
     def is_alive(self) -> bool:

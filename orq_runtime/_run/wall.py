@@ -8,15 +8,16 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from orq_runtime.model.command import Command
 from orq_runtime.model.environment import Environment, Interpreter
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.policy import Policy, check_place
 
-__all__ = ["RUN_UIDS", "Wall", "grants", "system_grants", "wall_of"]
+__all__ = ["RUN_UIDS", "Wall", "command_wall", "grants", "system_grants", "wall_of"]
 
 RUN_UIDS: Final = range(0x70000000, 0x70010000)
 """Host user ids that runs become when we are root: 1879048192 and the 65535 after it."""
@@ -48,6 +49,7 @@ class Wall:
     tmp_bytes: int | None = None
     tmp_inodes: int | None = None
     rlimits: tuple[tuple[str, int], ...] = ()
+    feigns_attributes: bool = False
 
     def policy(self, *, scratch: Path, run_uid: int | None) -> dict[str, object]:
         """The policy document the guest confines itself by."""
@@ -60,6 +62,7 @@ class Wall:
             "tmp_bytes": self.tmp_bytes,
             "tmp_inodes": self.tmp_inodes,
             "rlimits": dict(self.rlimits),
+            "feigns_attributes": self.feigns_attributes,
             "run_uid": run_uid,
             "scratch": str(scratch),
             "host_pid": os.getpid(),
@@ -99,6 +102,16 @@ def wall_of(
         tmp_inodes=limits.tmp_inodes,
         rlimits=tuple((name, int(value)) for name, value in sorted(rlimits.items())),
     )
+
+
+def command_wall(tier: str, command: Command, bundle: Path, *, has_cgroup: bool) -> Wall:
+    """The wall of a command: what it names, its interpreter and an ordinary userland."""
+    writable = () if command.writable is None else (command.writable,)
+    policy = Policy(network=command.network, writable=writable)
+    readable = (*system_grants(command.interpreter, bundle), *_texts(command.read_only))
+    wall = wall_of(tier, policy, command.limits, readable, has_cgroup=has_cgroup)
+    # build tools copy files with their times and modes, and take a refusal for a failure
+    return replace(wall, feigns_attributes=True)
 
 
 @functools.cache

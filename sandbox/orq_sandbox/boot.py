@@ -4,8 +4,9 @@
 2. The private support layer, and the environment's packages, their `.pth` files included.
 3. In a zygote the preload; then it serves.
 
-`sys.argv[1]` is the orders, a JSON object: `mode` (`zygote`, `exec` or `probe`), `descriptors`,
-`wall` (the policy), `run` (for `exec`), `support`, `site_packages`, `prefix` and `preload`.
+`sys.argv[1]` is the orders, a JSON object: `mode` (`zygote`, `exec`, `command` or `probe`),
+`descriptors`, `wall` (the policy), `run` (for `exec` and `command`) and, but for a command,
+`support`, `site_packages`, `prefix` and `preload`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ WALL_STATUS = 77
 def main() -> None:
     """Run the process in the mode its orders name. Never returns."""
     orders = standard_json.loads(sys.argv[1])
+    become = _command_server() if orders["mode"] == "command" else None
     _hide()
     try:
         if orders["mode"] == "probe":
@@ -37,6 +39,9 @@ def main() -> None:
     except confine.WallError as error:
         os.write(2, str(error).encode("utf-8", "backslashreplace"))
         os._exit(WALL_STATUS)
+    if become is not None:
+        _silence()
+        _run_alone(orders, wall, None, become)
     json = support.load_json(orders["support"])
     if orders["mode"] == "zygote":
         support.load_typeguard()
@@ -44,8 +49,23 @@ def main() -> None:
     _add_environment(orders)
     if orders["mode"] == "zygote":
         zygote.serve(orders["descriptors"][0], json, orders["preload"], wall)
+    _run_alone(orders, wall, json)
+
+
+def _run_alone(
+    orders: typing.Mapping[str, typing.Any],
+    wall: confine.Wall,
+    json: typing.Any,
+    become: typing.Optional[typing.Callable[..., None]] = None,
+) -> None:
     channel, doors = child.Channel(*orders["descriptors"][:5]), orders["descriptors"][5:]
-    child.run_alone(child.Place(wall, orders["run"], doors), channel, json)
+    child.run_alone(child.Place(wall, orders["run"], doors, become=become), channel, json)
+
+
+def _command_server() -> typing.Callable[..., None]:
+    from orq_sandbox import command  # start-up budget: functions never need it
+
+    return command.serve
 
 
 def _hide() -> None:

@@ -51,13 +51,14 @@ class Place(typing.NamedTuple):
     """Where a run takes place: behind which wall, its quantities, the doors to its cgroups.
 
     `doors` are open `cgroup.procs` files: init moves itself through them before it forks. A spare
-    is forked ahead of its request.
+    is forked ahead of its request. `become` serves a command instead of a function.
     """
 
     wall: confine.Wall
     run: typing.Dict[str, typing.Any]
     doors: typing.Sequence[int] = ()
     is_spare: bool = False
+    become: typing.Optional[typing.Callable[..., None]] = None
 
 
 def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:
@@ -114,6 +115,8 @@ def _become_step(
         sys.stderr = sys.__stderr__ = _printer(2)
         place.wall.lock_step(place.run, (_REQUEST, _RESULT))
         request = socket.socket(fileno=_REQUEST)
+        if place.become is not None:
+            place.become(request, _RESULT, rooms)
         harness.serve(request, _RESULT, json, rooms, is_spare=place.is_spare)
     except BaseException as error:  # nothing may run on in a copy of the zygote
         _confess(2, error)

@@ -57,13 +57,15 @@ def seal(
     unix_sockets: bool,
     memfd: bool,
     own_files: bool = False,
+    feigns_attributes: bool = False,
     sees_truncation: bool = True,
 ) -> bytes:
     """The zygote's filter.
 
     `unshares`: what a run's set-up unshares, call for call; nothing where there are no namespaces.
     `unix_sockets`: whether sockets with an address are harmless here. `own_files`: whether files
-    that are not the run's belong to its user, so that their attributes need protection.
+    that are not the run's belong to its user, so that their attributes need protection;
+    `feigns_attributes`: whether setting them then does nothing instead of failing.
     `sees_truncation`: whether something else (Landlock, a read-only mount) does.
     """
     verdicts: typing.Dict[str, bpf.Verdict] = dict.fromkeys(seccomp_policy.ALLOWED, bpf.ALLOW)
@@ -78,6 +80,8 @@ def seal(
         verdicts["memfd_create"] = _MISSING
     if own_files:
         verdicts.update(dict.fromkeys(seccomp_policy.ATTRIBUTES, _PERMISSION))
+        if feigns_attributes:
+            verdicts.update(dict.fromkeys(seccomp_policy.FEIGNED, _PRETEND))
     if not sees_truncation:
         verdicts.update(_no_truncation(verdicts))
     return _assemble(verdicts, _MISSING)

@@ -13,6 +13,7 @@ __all__ = [
     "ALLOWED",
     "ATTRIBUTES",
     "FCNTL_REFUSED",
+    "FEIGNED",
     "FILE_MODES",
     "HOST_IPC",
     "IOCTL_REFUSED",
@@ -127,6 +128,11 @@ setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
 ATTRIBUTES = _ATTRIBUTES.split()
 """What Landlock does not see. Refused where the run has the host user's own id: it could otherwise
 open that user's private files to everybody, or lock the user out, by path."""
+
+FEIGNED = [name for name in ATTRIBUTES if "xattr" not in name]
+"""Of these, what ordinary build tools cannot do without and lose nothing by: a command is told that
+its files have the mode, owner and times that it asked for. Whoever copies extended attributes copes
+with a refusal."""
 
 WATCHING = ["inotify_add_watch"]
 """Refused without namespaces: it tells the names in any folder that the user can read."""

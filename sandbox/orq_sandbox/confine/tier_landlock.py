@@ -160,5 +160,6 @@ def _seal(policy: Mapping, interface: int) -> bytes:
         unix_sockets=interface >= landlock.SOCKETS_SINCE,
         memfd=policy.get("memfd", False),
         own_files=policy.get("run_uid") is None,
+        feigns_attributes=policy.get("feigns_attributes", False),
         sees_truncation=interface >= landlock.TRUNCATE_SINCE,
     )

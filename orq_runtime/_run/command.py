@@ -1,0 +1,136 @@
+"""Commands behind the wall: the guest becomes the program, the machine follows it to its end.
+
+Rules of this file:
+
+1. A command starts like a run without a zygote, and the same machine decides how it ended.
+2. The writable folder is given to the run's user before, and is a stranger's afterwards: whoever
+   reads it checks what is there (`_fs.open_beneath`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from orq_runtime._run import drive_sync
+from orq_runtime._run.bundle import stage
+from orq_runtime._run.cgroup import Mechanism
+from orq_runtime._run.codec import new_seal
+from orq_runtime._run.ground import Grounds
+from orq_runtime._run.launch import GUEST_VARIABLES, launch_command, why_it_died
+from orq_runtime._run.machine import Machine
+from orq_runtime._run.outcome import Circumstances, as_measured, conclude
+from orq_runtime._run.slot import Slot
+from orq_runtime._run.wall import command_wall
+from orq_runtime.errors import NeverStarted
+from orq_runtime.model.command import Command, CommandEnd
+from orq_runtime.model.outcome import Outcome
+from orq_sandbox import wire
+
+__all__ = ["Commands", "command_request"]
+
+
+def command_request(
+    argv: Sequence[str], *, environ: Mapping[str, str], folder: Path | None, seal: bytes
+) -> bytes:
+    """The REQUEST of a command; without a folder it starts in the run's own."""
+    document = {
+        "argv": list(argv),
+        "environ": {**GUEST_VARIABLES, **environ},
+        "folder": None if folder is None else str(folder),
+    }
+    return wire.frame(wire.REQUEST, seal + json.dumps(document).encode())
+
+
+class Commands:
+    """Runs commands in one tier. Owns nothing; safe for several threads."""
+
+    def __init__(
+        self, *, isolation: str, grounds: Grounds, mechanism: Mechanism, cache_dir: Path
+    ) -> None:
+        self._isolation = isolation
+        self._grounds = grounds
+        self._mechanism = mechanism
+        self._cache_dir = cache_dir
+
+    def run(self, command: Command) -> CommandEnd:
+        """Run it to its end. Blocks. Raises `SandboxError` when it could not be started."""
+        seal = new_seal()
+        request = command_request(
+            command.argv, environ=command.environ, folder=command.folder, seal=seal
+        )
+        started_ns = time.monotonic_ns()
+        slot = self._launched(command)
+        try:
+            deadline_ns = started_ns + int(command.limits.wall_seconds * 1e9)
+            machine = Machine(command.limits, deadline_ns=deadline_ns, seal=seal)
+            drive_sync.run(machine, slot, request)
+            outcome = self._outcome(command, slot, machine, started_ns)
+            if outcome.verdict == "never_started" and slot.process is not None:
+                raise why_it_died(slot.process, "the guest of a command")
+        finally:
+            slot.close()
+        return _end(outcome)
+
+    def _launched(self, command: Command) -> Slot:
+        bundle = stage(self._cache_dir, command.interpreter)
+        has_cgroup = self._mechanism.has_cgroup
+        wall = command_wall(self._isolation, command, bundle, has_cgroup=has_cgroup)
+        ground = self._grounds.make(self._isolation)
+        try:
+            leaf = self._mechanism.leaf(command.limits)
+        except OSError as error:
+            ground.remove()
+            raise NeverStarted(f"a group for the command cannot be made: {error}") from error
+        places = [ground.scratch]
+        if command.writable is not None:
+            places.append(command.writable)
+            if ground.run_uid is not None:
+                _give(command.writable, ground.run_uid)
+        slot = launch_command(command.interpreter.path, bundle, wall, ground, leaf)
+        try:
+            leaf.adjust(command.limits)
+            memory_bytes = None if has_cgroup else command.limits.memory_bytes
+            slot.post_sentry(memory_bytes, places, command.writable_bytes)
+        except OSError as error:
+            slot.close()
+            raise NeverStarted(f"the command cannot be watched: {error}") from error
+        return slot
+
+    def _outcome(self, command: Command, slot: Slot, machine: Machine, started_ns: int) -> Outcome:
+        seen = Circumstances(
+            plan=None,
+            is_command=True,
+            limits=command.limits,
+            start="warm",
+            isolation=self._isolation,
+            wall_seconds=(time.monotonic_ns() - started_ns) / 1e9,
+            timings={},
+            enforced_by=self._mechanism.enforced_by(command.limits),
+        )
+        return as_measured(conclude(machine, seen), slot.leaf, command.limits)
+
+
+def _give(folder: Path, uid: int) -> None:
+    """Make a folder, with all that the caller has put there, the run's."""
+    os.chown(folder, uid, uid)
+    for _, folders, names, at in os.fwalk(folder):
+        for name in (*folders, *names):
+            os.chown(name, uid, uid, dir_fd=at, follow_symlinks=False)
+
+
+def _end(outcome: Outcome) -> CommandEnd:
+    return CommandEnd(
+        verdict=outcome.verdict,
+        message=outcome.failure.message if outcome.failure else "",
+        exit_status=outcome.exit_status,
+        signal=outcome.signal,
+        isolation=outcome.isolation,
+        enforced_by=outcome.enforced_by,
+        usage=outcome.usage,
+        stdout=outcome.stdout,
+        stderr=outcome.stderr,
+    )
