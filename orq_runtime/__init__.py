@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from orq_runtime import errors
     from orq_runtime._aruntime import AsyncRuntime
     from orq_runtime._runtime import Runtime
+    from orq_runtime.model.artifact import Artifact
     from orq_runtime.model.environment import Environment
     from orq_runtime.model.limits import Limits
     from orq_runtime.model.outcome import Outcome
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from orq_runtime.model.step import Step
 
 __all__ = [
+    "Artifact",
     "AsyncRuntime",
     "Environment",
     "Limits",
@@ -31,6 +33,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Artifact": "orq_runtime.model.artifact",
     "AsyncRuntime": "orq_runtime._aruntime",
     "Environment": "orq_runtime.model.environment",
     "Limits": "orq_runtime.model.limits",

@@ -14,6 +14,7 @@ from orq_runtime._run import drive_async
 from orq_runtime._session import Run, Session
 from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
+from orq_runtime.model.artifact import wanted_of
 from orq_runtime.model.environment import Environment
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
@@ -92,17 +93,26 @@ class AsyncRuntime:
         *,
         limits: Limits | None = None,
         check: bool = True,
+        outputs: Iterable[str] | Mapping[str, str] | None = None,
+        outputs_dir: str | os.PathLike[str] | None = None,
+        keep_files: bool = False,
     ) -> Outcome:
         """Call the step's function once, by keyword, and wait for its outcome.
 
         Raises the exception of the outcome's verdict unless it is `ok`; with `check=False` the
         outcome of every run is returned. What keeps a run from being tried raises in any case:
         `SupplyError`, and `RequestError` for inputs that are no JSON or a missing file.
+
+        `outputs` are declared in place of the step's own. What was declared is collected from the
+        run's working folder into artifacts of the cache, or into `outputs_dir`; `keep_files` keeps
+        what nobody declared too. An input may be an `Artifact`: the run can read it, and gets its
+        path.
         """
         session = self._session
+        wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         async with self._turns:
             run = await _in_thread(
-                lambda: session.prepare(step, inputs, limits), undo=session.discard
+                lambda: session.prepare(step, inputs, limits, wanted), undo=session.discard
             )
             try:
                 outcome = await self._driven(run)
@@ -120,9 +130,21 @@ class AsyncRuntime:
         *,
         limits: Limits | None = None,
         check: bool = True,
+        outputs: Iterable[str] | Mapping[str, str] | None = None,
+        outputs_dir: str | os.PathLike[str] | None = None,
+        keep_files: bool = False,
     ) -> asyncio.Task[Outcome]:
         """Start `run` in the background; its future's `cancel` kills the run."""
-        task = asyncio.ensure_future(self.run(step, inputs, limits=limits, check=check))
+        run = self.run(
+            step,
+            inputs,
+            limits=limits,
+            check=check,
+            outputs=outputs,
+            outputs_dir=outputs_dir,
+            keep_files=keep_files,
+        )
+        task = asyncio.ensure_future(run)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -169,7 +191,14 @@ class AsyncRuntime:
         except SandboxError as error:
             return session.refuse(run, error)
         await drive_async.run(machine, slot, run.request)
-        return session.finish(run)
+        if run.wanted is None:
+            return session.finish(run)
+        collecting = asyncio.ensure_future(asyncio.to_thread(session.finish, run))
+        try:
+            return await asyncio.shield(collecting)
+        except asyncio.CancelledError:
+            await asyncio.wait([collecting])  # it holds the run's folder
+            raise
 
 
 async def _in_thread(work: Callable[[], T], *, undo: Callable[[T], object]) -> T:

@@ -15,6 +15,7 @@ from orq_runtime._run.drive_sync import Canceller
 from orq_runtime._session import Run, Session
 from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
+from orq_runtime.model.artifact import Wanted, wanted_of
 from orq_runtime.model.environment import Environment
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
@@ -135,14 +136,23 @@ class Runtime:
         *,
         limits: Limits | None = None,
         check: bool = True,
+        outputs: Iterable[str] | Mapping[str, str] | None = None,
+        outputs_dir: str | os.PathLike[str] | None = None,
+        keep_files: bool = False,
     ) -> Outcome:
         """Call the step's function once, by keyword, and wait for its outcome.
 
         Raises the exception of the outcome's verdict unless it is `ok`; with `check=False` the
         outcome of every run is returned. What keeps a run from being tried raises in any case:
         `SupplyError`, and `RequestError` for inputs that are no JSON or a missing file.
+
+        `outputs` are declared in place of the step's own. What was declared is collected from the
+        run's working folder into artifacts of the cache, or into `outputs_dir`; `keep_files` keeps
+        what nobody declared too. An input may be an `Artifact`: the run can read it, and gets its
+        path.
         """
-        outcome = self._run_once(step, inputs, limits, None)
+        wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
+        outcome = self._run_once(step, inputs, limits, wanted, None)
         return _checked(outcome) if check else outcome
 
     def submit(
@@ -152,12 +162,16 @@ class Runtime:
         *,
         limits: Limits | None = None,
         check: bool = True,
+        outputs: Iterable[str] | Mapping[str, str] | None = None,
+        outputs_dir: str | os.PathLike[str] | None = None,
+        keep_files: bool = False,
     ) -> Future[Outcome]:
         """Start `run` in the background; its future's `cancel` kills the run."""
+        wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         future = RunFuture()
 
         def run(canceller: Canceller) -> Outcome:
-            outcome = self._run_once(step, inputs, limits, canceller)
+            outcome = self._run_once(step, inputs, limits, wanted, canceller)
             return _checked(outcome) if check else outcome
 
         self._futures.add(future)
@@ -207,9 +221,10 @@ class Runtime:
         step: Step,
         inputs: Mapping[str, object] | None,
         limits: Limits | None,
+        wanted: Wanted | None,
         canceller: Canceller | None,
     ) -> Outcome:
-        run = self._session.prepare(step, inputs, limits)
+        run = self._session.prepare(step, inputs, limits, wanted)
         try:
             return self._driven(run, canceller)
         finally:

@@ -6,6 +6,7 @@ to its end, which is each facade's own, and `finish`.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from orq_runtime._run import capabilities, cgroup, codec
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.cgroup import Mechanism
 from orq_runtime._run.ground import Grounds
+from orq_runtime._run.handover import grants_for
 from orq_runtime._run.launch import GUEST_VARIABLES, Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.outcome import Circumstances, as_measured, conclude, never_began
@@ -36,6 +38,7 @@ from orq_runtime.errors import (
 )
 from orq_runtime.events import Sink
 from orq_runtime.languages import language
+from orq_runtime.model.artifact import Artifact, Wanted
 from orq_runtime.model.environment import Component, Environment, SupplyRequest
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Start
@@ -60,6 +63,8 @@ class Run:
     seal: bytes
     is_cold: bool
     started_ns: int
+    start_mode: StartMode
+    wanted: Wanted | None = None
     start: Start = "warm"
     slot: Slot | None = None
     machine: Machine | None = None
@@ -156,7 +161,11 @@ class Session:
     # -- a run ---------------------------------------------------------------------------------
 
     def prepare(
-        self, step: Step, inputs: Mapping[str, object] | None, limits: Limits | None
+        self,
+        step: Step,
+        inputs: Mapping[str, object] | None,
+        limits: Limits | None,
+        wanted: Wanted | None = None,
     ) -> Run:
         """All of a run that comes before its process. Blocks. Raises what supply raises."""
         started_ns = time.monotonic_ns()
@@ -167,18 +176,21 @@ class Session:
         environment = self._leased(request)
         supplied_ns = time.monotonic_ns()
         plan = language(step.language).plan(step, components, environment, code)
-        preload = plan.preload if self._start_mode == "zygote" else ()
         bundle = stage(self.settings.cache_dir, environment.interpreter)
-        seal = codec.new_seal()
+        seal, artifacts = codec.new_seal(), list[Artifact]()
         environ = {**GUEST_VARIABLES, **self.policy.environ}
-        message = codec.encode_request(plan, inputs or {}, environ=environ, seal=seal)
+        message = codec.encode_request(
+            plan, inputs or {}, environ=environ, seal=seal, artifacts=artifacts
+        )
+        granted, start_mode = self._granted(plan, bundle, artifacts)
         wall = wall_of(
             self.isolation,
             self.policy,
             limits or self.limits,
-            self._granted(plan, bundle),
+            granted,
             has_cgroup=self._mechanism.has_cgroup,
         )
+        preload = plan.preload if start_mode == "zygote" else ()
         return Run(
             plan=plan,
             launch=Launch(environment=environment, bundle=bundle, wall=wall, preload=preload),
@@ -187,13 +199,15 @@ class Session:
             seal=seal,
             is_cold=environment.origin == "built",
             started_ns=started_ns,
+            start_mode=start_mode,
+            wanted=wanted,
             timings={"supply": (supplied_ns - started_ns) / 1e9},
         )
 
     def claim(self, run: Run) -> tuple[Slot, Machine]:
         """Give the run its child and its machine. Blocks. Raises `NeverStarted`."""
         before = time.monotonic_ns()
-        if self._start_mode == "exec":
+        if run.start_mode == "exec":
             ground = self._grounds.make(self.isolation)
             slot = launch_exec(run.launch, ground, self._pool.leaf())
         else:
@@ -205,12 +219,19 @@ class Session:
                 slot.post_sentry(run.limits.memory_bytes)
         except OSError as error:
             raise NeverStarted(f"the run's group does not take its limits: {error}") from error
+        if run.wanted is not None:
+            slot.keep_work()
         if run.is_cold:
             run.start = "cold"
         now = time.monotonic_ns()
         run.timings["claim"] = (now - before) / 1e9
         deadline_ns = now + int(run.limits.wall_seconds * 1e9)
-        run.machine = Machine(run.limits, deadline_ns=deadline_ns, seal=run.seal)
+        run.machine = Machine(
+            run.limits,
+            deadline_ns=deadline_ns,
+            seal=run.seal,
+            waits_for_end=run.wanted is not None,
+        )
         return slot, run.machine
 
     def finish(self, run: Run) -> Outcome:
@@ -220,11 +241,20 @@ class Session:
         outcome = conclude(run.machine, self._circumstances(run))
         if run.slot is not None:
             outcome = as_measured(outcome, run.slot.leaf, run.limits)
+            if run.wanted is not None and outcome.ok:
+                outcome = self._collected(outcome, run.slot, run.wanted, run.limits)
         alone = run.slot.process if run.slot is not None else None
         if outcome.verdict == "never_started" and alone is not None:
             return self.refuse(run, why_it_died(alone, "the guest"))
         self.discard(run)
         return outcome
+
+    def _collected(self, outcome: Outcome, slot: Slot, wanted: Wanted, limits: Limits) -> Outcome:
+        from orq_runtime._run.collect import collect  # start-up budget: few runs have outputs
+
+        owner = os.geteuid() if slot.run_uid is None else slot.run_uid
+        cache_dir = self.settings.cache_dir
+        return collect(outcome, slot.take_work(), owner, wanted, limits, cache_dir)
 
     def refuse(self, run: Run, error: SandboxError) -> Outcome:
         """The outcome of a run whose child could not be had. Raises `WallUnavailable`."""
@@ -237,7 +267,7 @@ class Session:
         """End what is left of a run and give everything back. Twice is fine."""
         if run.slot is not None:
             slot, run.slot = run.slot, None
-            self._pool.give_back(slot, run.launch if self._start_mode == "zygote" else None)
+            self._pool.give_back(slot, run.launch if run.start_mode == "zygote" else None)
 
     def _circumstances(self, run: Run) -> Circumstances:
         wall = (time.monotonic_ns() - run.started_ns) / 1e9
@@ -251,14 +281,25 @@ class Session:
             timings={**run.timings, "total": wall},
         )
 
-    def _granted(self, plan: RunPlan, bundle: Path) -> tuple[str, ...]:
-        """What the wall lets a run read: its component, or its file alone where it has none."""
-        if self.isolation == "process":
-            return ()
-        own = [component.path for component in plan.components]
-        if plan.file is not None and not any(plan.file.is_relative_to(path) for path in own):
-            own.append(plan.file)
-        return grants(plan.environment, bundle, own)
+    def _granted(
+        self, plan: RunPlan, bundle: Path, artifacts: list[Artifact]
+    ) -> tuple[tuple[str, ...], StartMode]:
+        """What the wall lets a run read, and how the run is started.
+
+        That is its component, or its file alone where it has none, and its artifacts. A run that
+        is given artifacts of its own starts alone: the wall of a zygote stands already.
+        """
+        granted: tuple[str, ...] = ()
+        if self.isolation != "process":
+            own = [component.path for component in plan.components]
+            if plan.file is not None and not any(plan.file.is_relative_to(path) for path in own):
+                own.append(plan.file)
+            granted = grants(plan.environment, bundle, own)
+        if not artifacts:
+            return granted, self._start_mode
+        known = [*granted, *map(str, (*self.policy.read_only, *self.policy.writable))]
+        more = grants_for(artifacts, self.isolation, known)
+        return (*granted, *more), "exec" if more else self._start_mode
 
     def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
         held = dict(self._mechanism.enforced_by(limits))

@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import orjson
 
 from orq_runtime.errors import BadCall
+from orq_runtime.model.artifact import Artifact
 from orq_runtime.model.plan import RunPlan
 from orq_sandbox import wire
 
 __all__ = ["decode_document", "decode_result", "decode_timings", "encode_request", "new_seal"]
+
+Simpler = Callable[[object], object]
 
 _PLAIN = b"J"
 _BIG = b"B"
@@ -30,9 +33,17 @@ def new_seal() -> bytes:
 
 
 def encode_request(
-    plan: RunPlan, inputs: Mapping[str, object], *, environ: Mapping[str, str], seal: bytes
+    plan: RunPlan,
+    inputs: Mapping[str, object],
+    *,
+    environ: Mapping[str, str],
+    seal: bytes,
+    artifacts: list[Artifact],
 ) -> bytes:
-    """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON."""
+    """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON.
+
+    The artifacts among the inputs are added to `artifacts`; the step gets their paths.
+    """
     document = {
         "file": None if plan.file is None else str(plan.file),
         "source": plan.source,
@@ -41,28 +52,49 @@ def encode_request(
         "environ": dict(environ),
         "inputs": dict(inputs),
     }
-    return wire.frame(wire.REQUEST, seal + _marked(document, inputs))
+    return wire.frame(wire.REQUEST, seal + _marked(document, inputs, _simpler(artifacts)))
 
 
-def _marked(document: Mapping[str, object], inputs: Mapping[str, object]) -> bytes:
+def _simpler(artifacts: list[Artifact]) -> Simpler:
+    """One step towards JSON for what orjson does not know, and the artifacts that were met."""
+
+    def simpler(value: object) -> object:
+        if isinstance(value, Artifact):
+            artifacts.append(value)
+            return str(value.path.resolve())
+        fields = getattr(type(value), "__dataclass_fields__", None)
+        if fields is None:
+            raise TypeError
+        return {name: getattr(value, name) for name in fields if not name.startswith("_")}
+
+    return simpler
+
+
+def _marked(
+    document: Mapping[str, object], inputs: Mapping[str, object], simpler: Simpler
+) -> bytes:
     try:
-        text = orjson.dumps(document)
+        # dataclasses come to `simpler`, because an artifact is one
+        text = orjson.dumps(document, simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
     except orjson.JSONEncodeError as error:
         if not _has_big_integer(inputs):
-            raise _explained(inputs, error) from error
+            raise _explained(inputs, error, simpler) from error
     else:
         if b"null" in text and (path := _not_finite(inputs)):
             raise BadCall(f"input `{path}` is not finite, and JSON has no such number")
         return _PLAIN + text
     try:
-        exact = json.dumps(document, allow_nan=False, ensure_ascii=False, default=_by_orjson)
+        exact = json.dumps(
+            document,
+            allow_nan=False,
+            ensure_ascii=False,
+            default=lambda value: orjson.loads(
+                orjson.dumps(value, simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
+            ),
+        )
         return _BIG + exact.encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise _explained(inputs, error) from error
-
-
-def _by_orjson(value: object) -> object:
-    return orjson.loads(orjson.dumps(value))
+        raise _explained(inputs, error, simpler) from error
 
 
 def _has_big_integer(value: object) -> bool:
@@ -86,10 +118,10 @@ def _not_finite(value: object, path: str = "") -> str:
     return next((found for where, item in members if (found := _not_finite(item, where))), "")
 
 
-def _explained(inputs: Mapping[str, object], error: Exception) -> BadCall:
+def _explained(inputs: Mapping[str, object], error: Exception, simpler: Simpler) -> BadCall:
     for name, value in inputs.items():
         try:
-            orjson.dumps({name: value})
+            orjson.dumps({name: value}, simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
         except orjson.JSONEncodeError as reason:
             return BadCall(
                 f"input `{name}` cannot be sent as JSON: {reason}",

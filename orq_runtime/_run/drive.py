@@ -38,9 +38,13 @@ class Sender:
 
 def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
     """Read one stream into the machine, a bounded amount; False when the stream has ended."""
+    brings_folder = slot.keeps_work and name == "status"
     for _ in range(_MOST_CHUNKS):
         try:
-            chunk = os.read(slot.channel.host(name), _CHUNK)
+            if brings_folder:
+                chunk = slot.hear_status(_CHUNK)
+            else:
+                chunk = os.read(slot.channel.host(name), _CHUNK)
         except BlockingIOError:
             return True
         except OSError:  # reset: the other end died with bytes unread

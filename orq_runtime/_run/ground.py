@@ -24,7 +24,7 @@ from orq_runtime import _fs
 from orq_runtime._run.wall import RUN_UIDS
 from orq_runtime.errors import StoreError
 
-__all__ = ["Ground", "Grounds"]
+__all__ = ["Ground", "Grounds", "may_become_others"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Grounds:
             scratch = self._session / f"guest-{number}"
         scratch.mkdir(mode=0o700)
         run_uid = None
-        if tier != "process" and _may_become_others():
+        if tier != "process" and may_become_others():
             run_uid = RUN_UIDS[(os.getpid() * 64 + number) % len(RUN_UIDS)]
             os.chown(scratch, run_uid, run_uid)
         return Ground(scratch=scratch, run_uid=run_uid, tier=tier)
@@ -84,7 +84,7 @@ class Grounds:
             self._session = None
 
 
-def _may_become_others() -> bool:
+def may_become_others() -> bool:
     """Whether we are a root to whom `RUN_UIDS` belong: in a container they often do not."""
     if os.geteuid() != 0:
         return False

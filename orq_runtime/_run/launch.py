@@ -133,7 +133,14 @@ def _launched_alone(
         channel.forget_guest()
         leaf.forget_guest()
         pidfd = os.pidfd_open(process.pid)
-        return Slot(channel, pidfd, leaf=leaf, process=process, folder=ground.scratch)
+        return Slot(
+            channel,
+            pidfd,
+            leaf=leaf,
+            process=process,
+            folder=ground.scratch,
+            run_uid=ground.run_uid,
+        )
     except BaseException:
         channel.close()
         leaf.close()

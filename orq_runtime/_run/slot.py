@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -24,7 +25,10 @@ _REAP_SECONDS = 10
 
 
 class Slot:
-    """One run's place. Owns channel, pidfd, leaf, folder and, without a zygote, the process."""
+    """One run's place. Owns channel, pidfd, leaf, folder and, without a zygote, the process.
+
+    After `keep_work` also the working folder that init hands over, until it is taken.
+    """
 
     def __init__(
         self,
@@ -34,13 +38,43 @@ class Slot:
         leaf: Leaf,
         folder: Path | None = None,
         process: subprocess.Popen[bytes] | None = None,
+        run_uid: int | None = None,
     ) -> None:
         self.channel = channel
         self.pidfd = pidfd
         self.leaf = leaf
         self._folder = folder
         self.process = process
+        self.run_uid = run_uid
         self.sentry: Sentry | None = None
+        self.keeps_work = False
+        self._work = -1
+
+    def keep_work(self) -> None:
+        """Have init hand over the run's working folder at its end. Before the request is sent."""
+        self.keeps_work = True
+        with contextlib.suppress(OSError):  # init has ended: so has the run
+            os.write(self.channel.host("status"), wire.frame(wire.KEEP))
+
+    def hear_status(self, size: int) -> bytes:
+        """Read from init, and keep the folder that comes with it. Raises OSError."""
+        status = socket.socket(fileno=self.channel.host("status"))
+        try:
+            status.settimeout(0)  # whatever the program's default is
+            chunk, descriptors, _, _ = socket.recv_fds(status, size, 1, socket.MSG_CMSG_CLOEXEC)
+        finally:
+            status.detach()
+        for descriptor in descriptors:
+            if self._work < 0:
+                self._work = descriptor
+            else:
+                os.close(descriptor)
+        return chunk
+
+    def take_work(self) -> int:
+        """The working folder, the caller's from now on; -1 where init gave none."""
+        work, self._work = self._work, -1
+        return work
 
     def post_sentry(
         self, memory_bytes: int | None, folders: Sequence[Path] = (), disk_bytes: int = 0
@@ -81,6 +115,8 @@ class Slot:
     def close(self) -> None:
         """Let go of everything. What still runs is ended. Twice is fine."""
         self.release()
+        if (work := self.take_work()) >= 0:
+            os.close(work)
         if self.pidfd < 0:
             return
         if self.process is not None:

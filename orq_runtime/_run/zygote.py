@@ -109,7 +109,7 @@ class Zygote:
             channel.close()
             leaf.close()
             raise
-        return Slot(channel, pidfd, leaf=leaf, folder=folder)
+        return Slot(channel, pidfd, leaf=leaf, folder=folder, run_uid=self._ground.run_uid)
 
     def _hear(self, seconds: float) -> tuple[int, bytes, int | None]:
         """The next message: kind, body, and the descriptor that came with it."""

@@ -10,6 +10,7 @@ import orq_runtime
 from orq_runtime.cli.options import (
     Options,
     add_cache_dir,
+    add_files,
     add_inputs,
     add_output,
     add_supplying,
@@ -114,6 +115,7 @@ def _run(commands: _Commands[_Parser]) -> None:
         default="exec",
         help="how the process is started: for itself (default), or forked from a prepared one",
     )
+    add_files(parser)
     add_wall(parser)
     add_supplying(parser)
     add_output(parser, "the value alone (text), or the whole outcome (json)")

@@ -1,4 +1,4 @@
-"""Inputs from the command line: `-i NAME=TEXT`, `-i NAME:=JSON`, `--inputs FILE|-`."""
+"""Inputs from the command line: `-i NAME=TEXT|NAME:=JSON|NAME@=PATH`, `--inputs FILE|-`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orq_runtime.cli import jsontext
 from orq_runtime.errors import BadDocument, RequestError
+from orq_runtime.model.artifact import Artifact
 
 __all__ = ["read_inputs"]
 
@@ -21,12 +22,21 @@ def read_inputs(given: Iterable[tuple[str, str]]) -> dict[str, object]:
     """
     inputs: dict[str, object] = {}
     for kind, text in given:
-        inputs.update(_document(text) if kind == "file" else _one(text))
+        inputs.update(_READERS[kind](text))
     return inputs
+
+
+def _artifact(text: str) -> dict[str, object]:
+    name, equals, path = text.partition("=")
+    if not equals or not name or not path:
+        raise RequestError(f"not an artifact: `{text}`", hint="write --artifact NAME=PATH")
+    return {name: Artifact(path)}
 
 
 def _one(text: str) -> dict[str, object]:
     name, equals, value = text.partition("=")
+    if equals and name.endswith("@"):
+        return _artifact(f"{name.removesuffix('@')}={value}")
     is_json = name.endswith(":")
     name = name.removesuffix(":")
     if not equals or not name:
@@ -80,3 +90,6 @@ def _read(name: str) -> bytes:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
         raise RequestError(f"cannot read the inputs: {error.strerror}: `{name}`") from error
+
+
+_READERS = {"file": _document, "artifact": _artifact, "one": _one}

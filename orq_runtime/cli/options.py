@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Options",
     "add_cache_dir",
+    "add_files",
     "add_inputs",
     "add_output",
     "add_supplying",
@@ -49,6 +50,9 @@ class Options(argparse.Namespace):
     allow_write: list[str]
     environ: list[str]
     memory: int | None
+    outputs: list[str] | None
+    outputs_dir: str | None
+    keep_files: bool
     # supply, install, schema
     targets: list[str]
     language: str
@@ -63,8 +67,15 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         dest="given",
         action=_Given,
         default=[],
-        metavar="NAME=TEXT|NAME:=JSON",
-        help="one input, as text or as JSON; may be repeated, the last one wins",
+        metavar="NAME=TEXT|NAME:=JSON|NAME@=PATH",
+        help="one input, as text, as JSON or as an artifact; may be repeated, the last one wins",
+    )
+    parser.add_argument(
+        "--artifact",
+        dest="given",
+        action=_Given,
+        metavar="NAME=PATH",
+        help="an input that is a file or folder: the run can read it, and gets its path",
     )
     parser.add_argument(
         "--inputs",
@@ -72,6 +83,26 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         action=_Given,
         metavar="FILE|-",
         help="a JSON object of inputs (YAML for .yaml and .yml), `-` for stdin",
+    )
+
+
+def add_files(parser: argparse.ArgumentParser) -> None:
+    """The options that say which files a run must write, and where they go."""
+    group = parser.add_argument_group("files")
+    group.add_argument(
+        "--output",
+        dest="outputs",
+        action="append",
+        metavar="NAME[=PATH]",
+        help="a file or folder that the run must write (default: NAME.json); may be repeated",
+    )
+    group.add_argument(
+        "--outputs-dir",
+        metavar="DIR",
+        help="put the files of the run there, and not into the cache",
+    )
+    group.add_argument(
+        "--keep-files", action="store_true", help="keep all files of the run, not only its outputs"
     )
 
 
@@ -195,5 +226,5 @@ class _Given(argparse.Action):
         values: object,
         option_string: str | None = None,
     ) -> None:
-        kind = "file" if option_string == "--inputs" else "one"
+        kind = {"--inputs": "file", "--artifact": "artifact"}.get(option_string or "", "one")
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), (kind, str(values))])

@@ -20,6 +20,7 @@ from orq_runtime.cli.signals import Ended
 from orq_runtime.cli.targets import Target, named_components
 from orq_runtime.cli.terminal import put, say
 from orq_runtime.errors import OrqRuntimeError, RequestError, SandboxError
+from orq_runtime.model.artifact import Output, Wanted, outputs_of, wanted_of
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Usage
@@ -44,6 +45,8 @@ def run(options: Options) -> int:
         _show_streams(outcome)
         if outcome.ok:
             put(jsontext.dump(outcome.value))
+            if not options.quiet:
+                _show_files(outcome)
     if ended is not None:
         raise ended
     explain_outcome(outcome)
@@ -58,6 +61,26 @@ class _Asked:
     inputs: Mapping[str, object]
     limits: Limits
     policy: Policy
+
+    def wanted(self, options: Options) -> Wanted | None:
+        """What of the run's files is collected."""
+        return wanted_of(
+            self.step.outputs,
+            _declared(options.outputs),
+            options.outputs_dir,
+            keeps_all=options.keep_files,
+        )
+
+
+def _declared(given: Iterable[str] | None) -> tuple[Output, ...] | None:
+    """The outputs of `--output NAME[=PATH]`, instead of those of a document."""
+    if given is None:
+        return None
+    found: list[Output] = []
+    for text in given:
+        name, equals, path = text.partition("=")
+        found += outputs_of({name: path} if equals else [name])
+    return outputs_of(found)
 
 
 def _asked(options: Options) -> _Asked:
@@ -112,7 +135,8 @@ def _outcome(options: Options, asked: _Asked) -> tuple[Outcome, Ended | None]:
             sink=progress,
         )
         with contextlib.closing(session):
-            prepared = session.prepare(asked.step, asked.inputs, asked.limits)
+            wanted = asked.wanted(options)
+            prepared = session.prepare(asked.step, asked.inputs, asked.limits, wanted)
             try:
                 return _driven(session, prepared)
             finally:
@@ -159,6 +183,11 @@ def _show_streams(outcome: Outcome) -> None:
     for text in (outcome.stdout, outcome.stderr):
         if text:
             say(text)
+
+
+def _show_files(outcome: Outcome) -> None:
+    for name, artifact in {**outcome.artifacts, **outcome.outputs}.items():
+        say(f"orq-runtime: output `{name}`: {artifact.path}")
 
 
 def _refused(error: OrqRuntimeError, verdict: str, started: float) -> Outcome:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from orq_runtime.errors import OrqRuntimeError
+from orq_runtime.model.artifact import Artifact
 from orq_runtime.model.failure import Failure, Frame, Problem
 from orq_runtime.model.verdict import VERDICTS
 
@@ -14,6 +15,8 @@ __all__ = ["Began", "Outcome", "Start", "Usage"]
 
 Began = Literal["no", "yes", "unknown"]
 Start = Literal["cold", "warm", "hot"]
+
+_COLLECTED: Final = ("outputs", "artifacts")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,10 @@ class Outcome:
     `exit_status` or `signal` is how the process ended, where it ended by itself. `stdout` and
     `stderr` are complete up to their limits; beyond, head and tail are kept and `*_dropped` counts
     the bytes between. `timings` are seconds by phase.
+
+    `outputs` are the declared outputs by name, collected from the run's working folder. `written`
+    lists the files that were there, declared or not, where outputs were asked for (the first
+    thousand); `artifacts` are those that nobody declared, by path, where they were to be kept.
     """
 
     verdict: str
@@ -54,6 +61,9 @@ class Outcome:
     stdout_dropped: int = 0
     stderr_dropped: int = 0
     environment: str = ""
+    outputs: Mapping[str, Artifact] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    written: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -83,6 +93,10 @@ class Outcome:
     def to_json(self) -> dict[str, object]:
         """A JSON object by the schema `orq-runtime schema outcome` prints."""
         document = asdict(self)
+        for name in _COLLECTED:
+            collected: Mapping[str, Artifact] = getattr(self, name)
+            document[name] = {one: artifact.to_json() for one, artifact in collected.items()}
+        document["written"] = list(self.written)
         document["exit_code"] = self.exit_code
         document["fault"] = self.fault
         return document
@@ -93,6 +107,12 @@ class Outcome:
         values = {k: v for k, v in document.items() if k not in ("exit_code", "fault")}
         values["usage"] = Usage(**values["usage"])  # type: ignore[arg-type]  # as written by to_json
         values["failure"] = _failure(values.get("failure"))
+        written = values.get("written")
+        values["written"] = tuple(written) if isinstance(written, list) else ()
+        for name in _COLLECTED:
+            collected = values.get(name)
+            if isinstance(collected, Mapping):
+                values[name] = {k: Artifact.from_json(v) for k, v in collected.items()}
         return cls(**values)  # type: ignore[arg-type]  # as written by to_json
 
 

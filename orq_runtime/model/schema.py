@@ -9,6 +9,7 @@ import json
 from typing import Final, get_args
 
 from orq_runtime.errors import Fault
+from orq_runtime.model.artifact import Kind
 from orq_runtime.model.outcome import Began, Start
 from orq_runtime.model.verdict import VERDICTS, Verdict
 
@@ -18,6 +19,10 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Final[dict[str, object]] = {"type": "string"}
 _TEXT_OR_NULL: Final[dict[str, object]] = {"type": ["string", "null"]}
 _WHOLE: Final[dict[str, object]] = {"type": "integer", "minimum": 0}
+_ARTIFACTS: Final[dict[str, object]] = {
+    "type": "object",
+    "additionalProperties": {"$ref": "#/$defs/artifact"},
+}
 _SIGNALS: Final = 64
 
 
@@ -46,6 +51,17 @@ def outcome_schema() -> dict[str, object]:
                 }
             ),
             "problem": _problem(),
+            "artifact": _object(
+                {
+                    "path": {**_TEXT, "description": "Where it lies on the host."},
+                    "digest": {
+                        **_TEXT,
+                        "description": "Of its content: `sha256:...` or `tree:...`.",
+                    },
+                    "size_bytes": {"type": ["integer", "null"], "minimum": 0},
+                    "kind": {"enum": list(get_args(Kind))},
+                }
+            ),
         },
     }
 
@@ -87,6 +103,16 @@ def _properties() -> dict[str, dict[str, object]]:
         "stdout_dropped": {**_WHOLE, "description": "Bytes left out between head and tail."},
         "stderr_dropped": {**_WHOLE, "description": "Bytes left out between head and tail."},
         "environment": {**_TEXT, "description": "The environment's key; empty without one."},
+        "outputs": {**_ARTIFACTS, "description": "The declared outputs, by name."},
+        "artifacts": {
+            **_ARTIFACTS,
+            "description": "Files nobody declared, by path in the working folder, where kept.",
+        },
+        "written": {
+            "type": "array",
+            "items": _TEXT,
+            "description": "The files in the working folder, where outputs were asked for.",
+        },
         "exit_code": {**_WHOLE, "description": "The exit code of `orq-runtime run`."},
         "fault": {"enum": [*faults, None], "description": "Who must act for the next run."},
     }

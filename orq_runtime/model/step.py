@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from orq_runtime.errors import RequestError
+from orq_runtime.model.artifact import Output, outputs_of
+from orq_runtime.model.place import absolute
 
 __all__ = ["Step"]
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    # not resolve(): a step reached through a symbolic link keeps the folder it was named by
-    return Path(os.path.abspath(path))  # noqa: PTH100 - see above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +21,10 @@ class Step:
     Give either `file` (a path) or `source` (the code itself), and the name of the `function`. The
     component of a file is the nearest folder upwards that holds a declaration file, unless
     `components` names folders. `requirements` are PEP 508 lines in addition to what the components
-    declare; `python` asks for an interpreter (`"3.9"` or an absolute path).
+    declare; `python` asks for an interpreter (`"3.9"` or an absolute path). `outputs` names what
+    the function must have written when it returns: `"result"` is the file `result.json` in its
+    working folder, a name with a dot or a slash is a file or folder there, and a mapping says each
+    name's path.
 
     Raises `RequestError` when it names neither or both of `file` and `source`.
     """
@@ -36,6 +36,7 @@ class Step:
     requirements: tuple[str, ...] = ()
     python: str | None = None
     language: str = "python3"
+    outputs: tuple[Output, ...] = ()
     name: str = field(default="")
 
     def __init__(
@@ -48,6 +49,7 @@ class Step:
         requirements: Iterable[str] = (),
         python: str | os.PathLike[str] | None = None,
         language: str = "python3",
+        outputs: Iterable[str | Output] | Mapping[str, str] = (),
         name: str = "",
     ) -> None:
         if (file is None) == (source is None):
@@ -63,13 +65,14 @@ class Step:
                 hint=f"requirements=[{requirements!r}]",
             )
         put = object.__setattr__
-        put(self, "file", None if file is None else _absolute(file))
+        put(self, "file", None if file is None else absolute(file))
         put(self, "function", function)
         put(self, "source", source)
-        put(self, "components", tuple(_absolute(folder) for folder in components))
+        put(self, "components", tuple(absolute(folder) for folder in components))
         put(self, "requirements", tuple(requirements))
         put(self, "python", None if python is None else os.fspath(python))
         put(self, "language", language)
+        put(self, "outputs", outputs_of(outputs))
         put(self, "name", name or function)
 
     def to_json(self) -> dict[str, object]:
@@ -82,6 +85,7 @@ class Step:
             "requirements": list(self.requirements),
             "python": self.python,
             "language": self.language,
+            "outputs": {output.name: output.path for output in self.outputs},
             "name": self.name,
         }
 

@@ -31,6 +31,7 @@ import yaml
 
 from orq_runtime.errors import BadDocument, NotFound, RequestError
 from orq_runtime.languages import language
+from orq_runtime.model.artifact import Output, outputs_of
 from orq_runtime.model.step import Step
 from orq_runtime.workflow.document import Document
 from orq_runtime.workflow.resources import Resources, read_resources
@@ -53,15 +54,13 @@ class StepDocument:
     """The step that a document describes, with its inputs.
 
     `references` are the inputs that are another step's output, each with the error for who runs the
-    step without giving it. `outputs` are the declared names, `resources` what the step asks to be
-    held to. `notes` say what of the document is
-    read and not obeyed.
+    step without giving it. `resources` are what the step asks to be held to. `notes` say what of
+    the document is read and not obeyed.
     """
 
     step: Step
     inputs: Mapping[str, object]
     references: Mapping[str, BadDocument]
-    outputs: tuple[str, ...] = ()
     resources: Resources = field(default_factory=Resources)
     notes: tuple[str, ...] = ()
 
@@ -158,25 +157,18 @@ class _Reader:
         file, function, component = self._parameters(where, runtime)
         inputs, references = self._inputs(entries)
         outputs = self._outputs(entries)
-        notes = []
-        if outputs:
-            place = self._document.place(entries["outputs"][0])
-            notes.append(
-                f"{place}: output files are not collected; the value returned is the result"
-            )
         return StepDocument(
             step=Step(
                 file=file,
                 function=function,
                 components=self._folders(runtime, component),
                 requirements=requirements,
+                outputs=outputs,
                 name=name,
             ),
             inputs=inputs,
             references=references,
-            outputs=outputs,
             resources=resources,
-            notes=tuple(notes),
         )
 
     def _config(self, node: yaml.Node, entries: _Entries) -> tuple[yaml.Node, Resources]:
@@ -294,14 +286,20 @@ class _Reader:
         [(name, (key, value))] = item.items()
         return key, name, value
 
-    def _outputs(self, entries: _Entries) -> tuple[str, ...]:
-        names: list[str] = []
+    def _outputs(self, entries: _Entries) -> tuple[Output, ...]:
+        found: list[Output] = []
         for node in self._list(entries, "outputs"):
             item = self._part(node, "an output", ("name", "type"))
             if "name" not in item:
                 raise self._document.error(node, "an output without a `name`")
-            names.append(self._document.text(item["name"][1], "an output's `name`"))
-        return tuple(names)
+            name = self._document.text(item["name"][1], "an output's `name`")
+            try:
+                found = [*outputs_of([*found, name])]
+            except RequestError as error:
+                raise self._document.error(
+                    item["name"][1], error.message, hint=error.hint
+                ) from error
+        return tuple(found)
 
     def _list(self, entries: _Entries, name: str) -> list[yaml.Node]:
         if name not in entries or self._document.is_null(entries[name][1]):

@@ -4,7 +4,8 @@
 
     init   waits for the step, kills what is left of the run, says how it ended (STATUS), exits.
            Its death ends the run. It hears the host on the status socket: STOP asks it to end the
-           run politely and then not; end-of-file (the host is gone) ends it at once.
+           run politely and then not; end-of-file (the host is gone) ends it at once. After KEEP
+           the STATUS carries a descriptor of the run's working folder.
     step   serves one request on its own socket and exits.
 
 Rules of this file:
@@ -18,6 +19,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import array
 import io
 import os
 import select
@@ -91,7 +93,7 @@ def run_pair(place: Place, channel: Channel, json: typing.Any) -> None:
         step = os.fork()
         if step == 0:
             _become_step(place, rooms, channel, me, json)
-        init = _Init(step, channel, place.wall)
+        init = _Init(step, channel, place.wall, rooms[0])
         init.watch()
         init.report()
         os._exit(0)
@@ -166,9 +168,10 @@ def _copy_above(descriptor: int, lowest: int) -> int:
 class _Init:
     """What init knows of its run. It owns the status socket and the step's pidfd."""
 
-    def __init__(self, step: int, channel: Channel, wall: confine.Wall) -> None:
+    def __init__(self, step: int, channel: Channel, wall: confine.Wall, work: str) -> None:
         self._step = step
         self._wall = wall
+        self._work = work
         self._pidfd = kernel.open_pidfd(step)
         for descriptor in (channel.request, channel.result, channel.stdout, channel.stderr):
             os.close(descriptor)
@@ -177,26 +180,29 @@ class _Init:
         self._cpu_microseconds = 0
         self._peak_kib = 0
         self._host_is_gone = False
+        self._keeps_folder = False
 
     def watch(self) -> None:
         """Return when the step has ended and nothing of the run is left."""
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
         poll.register(self._status, select.POLLIN)
-        stop = wire.Decoder({wire.STOP: wire.STOP_BODY.size})
+        orders = wire.Decoder({wire.STOP: wire.STOP_BODY.size, wire.KEEP: 0})
         kill_at = None
         while True:
             wait = None if kill_at is None else max(0.0, (kill_at - time.monotonic()) * 1000)
             ready = [number for number, _ in poll.poll(wait)]
-            if self._pidfd in ready:
-                break
-            if self._status.fileno() in ready:
-                frames = self._heard(stop)
-                if self._host_is_gone:
-                    break
-                for _, body in frames:
+            if self._status.fileno() in ready:  # first: a KEEP was sent before the step could end
+                for kind, body in self._heard(orders):
+                    if kind == wire.KEEP:
+                        self._keeps_folder = True
+                        continue
                     self._signal(signal.SIGTERM)
                     kill_at = time.monotonic() + wire.STOP_BODY.unpack(body)[0] / 1000
+                if self._host_is_gone:
+                    break
+            if self._pidfd in ready:
+                break
             if kill_at is not None and time.monotonic() >= kill_at:
                 break
         self._kill_all()
@@ -244,7 +250,20 @@ class _Init:
     def report(self) -> None:
         """Tell the host how the step ended and what the run used."""
         body = wire.STATUS_BODY.pack(self._wait_status, self._cpu_microseconds, self._peak_kib)
+        rights = self._folder() if self._keeps_folder else []
         try:
-            self._status.sendall(wire.frame(wire.STATUS, body))
+            self._status.sendmsg([wire.frame(wire.STATUS, body)], rights)
         except OSError:  # nobody is there to hear it
             pass
+
+    def _folder(self) -> list:
+        """The working folder, as what goes along with a message. It is where we stand."""
+        try:
+            os.chmod(self._work, 0o700)  # not `.`: without its permissions that cannot be named
+        except OSError:  # a wall forbids it to us and to the step
+            pass
+        try:
+            folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:  # the host says that it cannot be read
+            return []
+        return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [folder]))]

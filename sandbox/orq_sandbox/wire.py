@@ -11,7 +11,7 @@ Who sends what::
 
     host -> zygote   SPAWN and descriptors         zygote -> host   READY; SPAWNED and a pidfd
     host -> step     REQUEST                       step -> host     PARKED, BEGAN, RESULT | FAILURE
-    host -> init     STOP                          init -> host     STATUS
+    host -> init     KEEP, STOP                    init -> host     STATUS; after KEEP with a folder
 
 A REQUEST, a RESULT and a FAILURE start with the run's seal, drawn by the host: what the step writes
 by accident or in ignorance is no answer. (Who digs the seal out may as well return what it likes.)
@@ -30,6 +30,7 @@ __all__ = [
     "FAILURE",
     "HEADER",
     "IN_COMPANY",
+    "KEEP",
     "PARKED",
     "READY",
     "REQUEST",
@@ -59,6 +60,7 @@ READY = 7
 SPAWN = 8
 SPAWNED = 9
 PARKED = 10
+KEEP = 11
 
 SEAL_BYTES = 16
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from orq_runtime._run import codec, report
 from orq_runtime.errors import BadCall
+from orq_runtime.model.artifact import Artifact
 from orq_runtime.model.environment import Environment, Interpreter
+from orq_runtime.model.limits import Limits
 from orq_runtime.model.plan import RunPlan
 from orq_sandbox import wire
 
@@ -53,7 +55,7 @@ _JSON = st.recursive(
 
 
 def _sent(inputs: dict[str, object]) -> dict[str, object]:
-    message = codec.encode_request(_PLAN, inputs, environ={}, seal=_SEAL)
+    message = codec.encode_request(_PLAN, inputs, environ={}, seal=_SEAL, artifacts=[])
     ((kind, body),) = wire.Decoder({wire.REQUEST: 1 << 20}).feed(message)
     assert kind == wire.REQUEST
     assert body.startswith(_SEAL)
@@ -131,3 +133,16 @@ def test_a_strict_result_has_exactly_its_parts(body: bytes) -> None:
     """Anything beside one strict document with its two keys is refused."""
     with pytest.raises(wire.WireError):
         codec.decode_result(body)
+
+
+def test_artifacts_are_sent_as_their_paths(tmp_path: Path) -> None:
+    """Wherever they stand in the inputs, and beside dataclasses and big integers; all are told."""
+    first, second = Artifact(tmp_path / "a"), Artifact(tmp_path / "b")
+    inputs = {"one": first, "more": [{"x": second}], "big": 1 << 70, "limits": Limits()}
+    met: list[Artifact] = []
+
+    message = codec.encode_request(_PLAN, inputs, environ={}, seal=_SEAL, artifacts=met)
+
+    assert {first, second} == set(met)
+    assert str(first.path).encode() in message
+    assert b'"memory_bytes"' in message

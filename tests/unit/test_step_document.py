@@ -51,19 +51,15 @@ def _read(folder: Path, text: str, step: str | None = None, **components: Path) 
 
 
 def test_a_step_is_read(folder: Path) -> None:
-    """File, function, components and inputs; what is not obeyed is noted with its place."""
+    """File, function, components, inputs, and the outputs that it must write."""
     found = _read(folder, _STEP)
-    place = folder / "step.yaml"
 
     assert folder / "hellov1" / "main.py" == found.step.file
     assert ("main", "hello") == (found.step.function, found.step.name)
     assert (folder / "hellov1",) == found.step.components
     assert {"name": "Ada", "n": 3} == found.inputs
-    assert ("greeting",) == found.outputs
+    assert [("greeting", "greeting.json")] == [(one.name, one.path) for one in found.step.outputs]
     assert 1000 == found.resources.cpu_millicores
-    assert [
-        f"{place}:15:1: output files are not collected; the value returned is the result",
-    ] == list(found.notes)
 
 
 @pytest.mark.parametrize(
@@ -274,5 +270,5 @@ def _check_published(path: Path, step: object, place: Path) -> str:
     given = {k: v for item in step.get("inputs", ()) for k, v in item.items() if k != "type"}
 
     assert given == {**found.inputs, **{name: given[name] for name in found.references}}
-    assert len(step.get("outputs", ())) == len(found.outputs)
+    assert len(step.get("outputs", ())) == len(found.step.outputs)
     return "steps"
