@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from orq_runtime._run import capabilities, cgroup, codec
+from orq_runtime._run import codec
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.cgroup import Mechanism
-from orq_runtime._run.ground import Grounds
 from orq_runtime._run.handover import grants_for
 from orq_runtime._run.launch import GUEST_VARIABLES, Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
@@ -27,6 +26,7 @@ from orq_runtime._run.slot import Slot
 from orq_runtime._run.wall import grants, wall_of
 from orq_runtime._supply import Supplier
 from orq_runtime._supply.store import Lease
+from orq_runtime._workshop import Workshop
 from orq_runtime.errors import (
     InternalError,
     NeverStarted,
@@ -91,18 +91,12 @@ class Session:
         self.settings = settings
         self.limits = limits
         self.policy = policy
-        self.supplier = Supplier(settings=settings, sink=sink)
         self._start_mode = start
-        self._grounds = Grounds(settings.temporary_dir)
-        self.isolation = capabilities.choose(
-            isolation,
-            cache_dir=settings.cache_dir,
-            interpreter=self.supplier.host_interpreter,
-            grounds=self._grounds,
-        )
-        self._mechanism = mechanism or cgroup.choose()
-        if self._mechanism.has_cgroup:
-            cgroup.sweep(self._mechanism, settings.cache_dir / "v1" / "cgroups")
+        self._workshop = Workshop(settings=settings, isolation=isolation, mechanism=mechanism)
+        self.supplier = Supplier(settings=settings, sink=sink, runner=self._workshop)
+        self.isolation = self._workshop.isolation
+        self._grounds = self._workshop.grounds
+        self._mechanism = self._workshop.mechanism
         self._pool = Pool(self._grounds, self._mechanism, spares=spares)
         self._lock = threading.Lock()
         self._is_closed = False
@@ -316,8 +310,7 @@ class Session:
         for lease in self._leases.values():
             lease.close()
         self._leases.clear()
-        self._grounds.close()
-        self._mechanism.close()
+        self._workshop.close()
 
 
 def _code(step: Step) -> str:

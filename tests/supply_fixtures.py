@@ -10,13 +10,15 @@ import hashlib
 import io
 import sys
 import tarfile
+import weakref
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from orq_runtime._supply import Supplier
-from orq_runtime.events import Event
+from orq_runtime._workshop import Workshop
+from orq_runtime.events import Event, Sink, ignore
 from orq_runtime.model.environment import Environment, SupplyRequest
 from orq_runtime.settings import Settings, load
 
@@ -30,6 +32,7 @@ __all__ = [
     "no_uv",
     "source_files",
     "store_names",
+    "supplier_with",
 ]
 
 # A PEP 517 backend of a few lines: source trees build with it in a moment and need no index.
@@ -194,7 +197,7 @@ class Shop:
 
     def supplier(self, sink: Recorder | None = None, *, uv: Path | None = None) -> Supplier:
         """A supplier of the shop's."""
-        return Supplier(settings=self.settings(), sink=sink or Recorder(), uv=uv)
+        return supplier_with(self.settings(), sink or Recorder(), uv=uv)
 
     def supply(
         self,
@@ -215,6 +218,21 @@ class Shop:
                 python=python,
             )
         )
+
+
+def supplier_with(
+    settings: Settings,
+    sink: Sink = ignore,
+    *,
+    uv: Path | None = None,
+    home: Path | None = None,
+    isolation: str = "auto",
+) -> Supplier:
+    """A supplier whose builds run behind the wall; its workshop is closed with it."""
+    workshop = Workshop(settings=settings, isolation=isolation)
+    supplier = Supplier(settings=settings, sink=sink, runner=workshop, uv=uv, home=home)
+    weakref.finalize(supplier, workshop.close)
+    return supplier
 
 
 def store_names(cache: Path) -> set[str]:

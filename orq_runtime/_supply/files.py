@@ -8,8 +8,9 @@ from pathlib import Path
 
 from orq_runtime.errors import BadComponent
 
-__all__ = ["open_regular", "read_inside"]
+__all__ = ["open_regular", "read_inside", "read_left", "take_back"]
 
+_CHUNK = 1 << 20
 _LARGEST_DECLARATION = 4 * 1024 * 1024
 
 
@@ -48,3 +49,47 @@ def read_inside(path: Path, root: Path) -> bytes:
     if len(content) > _LARGEST_DECLARATION:
         raise BadComponent(f"too large for a declaration file: `{path}`")
     return content
+
+
+def read_left(folder: Path | int, relative: str, *, most_bytes: int) -> bytes:
+    """The content of a file that a command left in its folder, which is a stranger's.
+
+    Raises OSError, and ValueError for what is no regular file of its own or is too large.
+    """
+    with open(_open_left(folder, relative), "rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise ValueError(f"more than {most_bytes} bytes: `{relative}`")
+    return content
+
+
+def take_back(folder: Path, relative: str, target: Path, *, most_bytes: int) -> None:
+    """Copy a file that a command left in its folder to a new one. Raises as `read_left` does."""
+    left = most_bytes
+    with open(_open_left(folder, relative), "rb") as file, open(target, "xb") as copy:
+        while chunk := file.read(_CHUNK):
+            left -= len(chunk)
+            if left < 0:
+                raise ValueError(f"more than {most_bytes} bytes: `{relative}`")
+            copy.write(chunk)
+
+
+def _open_left(folder: Path | int, relative: str) -> int:
+    """A descriptor of a regular file with one name, reached without a link."""
+    *folders, name = relative.split("/")
+    place = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    at = os.dup(folder) if isinstance(folder, int) else os.open(folder, place)
+    try:
+        for part in folders:
+            inner = os.open(part, place, dir_fd=at)
+            os.close(at)
+            at = inner
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(name, flags, dir_fd=at)
+    finally:
+        os.close(at)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(descriptor)
+        raise ValueError(f"not a regular file of its own: `{relative}`")
+    return descriptor

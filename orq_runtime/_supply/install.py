@@ -20,42 +20,21 @@ from packaging.utils import canonicalize_name
 
 from orq_runtime import _fs
 from orq_runtime._digest import Digest, is_preimage
+from orq_runtime._supply.bytecode import compile_ahead
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
 from orq_runtime._supply.resolve import identify
-from orq_runtime._supply.runner import BuildCommand, BuildRunner, clean_environment
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.uv import Uv
 from orq_runtime.errors import StoreError
 from orq_runtime.events import Event, Sink
+from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import Interpreter
 from orq_runtime.settings import Settings
 
 __all__ = ["Installed", "Installer", "content_digest", "environment_digest", "read_installed"]
 
 _RECIPE = 2
-_COMPILE_SECONDS = 300.0
 _UNWORTHY = frozenset({"test", "tests", "testing", "docs", "doc", "examples", "setup", "conftest"})
-
-_COMPILE = """
-import compileall, importlib, json, os, sys
-report = sys.argv[1]
-with open(sys.argv[2], encoding="utf-8") as file:
-    plan = json.load(file)
-devnull = os.open(os.devnull, os.O_RDWR)
-os.dup2(devnull, 1)
-failed = {}
-for file in plan["files"]:
-    compileall.compile_file(file, quiet=2)
-for name in plan["modules"]:
-    try:
-        importlib.import_module(name)
-    except BaseException as error:
-        failed[name] = "%s: %s" % (type(error).__name__, error)
-with open(report, "w", encoding="utf-8", errors="backslashreplace") as file:
-    json.dump(failed, file)
-    file.flush()
-os._exit(0)
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +112,7 @@ class Installer:
     """Makes environments. One key is made once, whoever asks for it at the same time."""
 
     def __init__(
-        self, *, settings: Settings, store: Store, uv: Uv, runner: BuildRunner, sink: Sink
+        self, *, settings: Settings, store: Store, uv: Uv, runner: CommandRunner, sink: Sink
     ) -> None:
         self._settings = settings
         self._store = store
@@ -230,6 +209,7 @@ class Installer:
         self._compile(
             staged,
             scratch,
+            interpreter,
             modules=[name for name in _modules(direct) if name.lower() not in _UNWORTHY],
             files=[path for item in mine for path in item.files],
         )
@@ -249,28 +229,31 @@ class Installer:
         )
 
     def _compile(
-        self, staged: Path, scratch: Path, *, modules: Sequence[str], files: Sequence[Path]
+        self,
+        staged: Path,
+        scratch: Path,
+        interpreter: Interpreter,
+        *,
+        modules: Sequence[str],
+        files: Sequence[Path],
     ) -> None:
         if not modules and not files:
             return
         count = len(modules)
         self._sink(Event(phase="compile", state="started", subject=" ".join(modules), total=count))
-        report = scratch / "compiled.json"
-        plan = scratch / "compile.json"  # a command line has too little room for many files
-        write_json(plan, {"modules": [*modules], "files": [str(path) for path in files]})
-        command = BuildCommand(
-            argv=(str(staged / "bin" / "python"), "-I", "-c", _COMPILE, str(report), str(plan)),
-            cwd=scratch,
-            environment=clean_environment(self._settings, scratch),
-            writable=scratch,
-            deadline_seconds=_COMPILE_SECONDS,
-            log=scratch / "compile.log",
+        made = compile_ahead(
+            self._runner,
+            scratch=scratch,
+            python=(str(staged / "bin" / "python"),),
+            interpreter=interpreter,
+            root=site_packages(staged, interpreter),
+            read_only=(staged,),
+            modules=modules,
+            files=files,
         )
-        ended = self._runner.run(command)
-        failed = read_json(report)
+        failed = made.failed
         if failed is None:
-            why = "took too long" if ended.timed_out else f"ended with status {ended.status}"
-            failed = {" ".join(modules): why}
+            failed = {" ".join(modules): made.end.message or "its import ended the process"}
         for name, reason in failed.items():
             message = f"not compiled ahead: `{name}` ({reason})"
             self._sink(Event(phase="compile", state="moved", subject=name, message=message))

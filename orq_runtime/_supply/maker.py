@@ -23,7 +23,6 @@ from orq_runtime._supply.install import (
 from orq_runtime._supply.interpreters import Interpreters
 from orq_runtime._supply.requirements import declared
 from orq_runtime._supply.resolve import Resolver, Spec, index_digest
-from orq_runtime._supply.runner import BuildRunner, PlainRunner
 from orq_runtime._supply.sources import PythonBound
 from orq_runtime._supply.store import Store
 from orq_runtime._supply.support import Support
@@ -31,6 +30,7 @@ from orq_runtime._supply.uv import Uv
 from orq_runtime._supply.wheels import LocalWheel
 from orq_runtime.errors import ResolutionFailed
 from orq_runtime.events import Event, Sink
+from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import (
     Environment,
     Interpreter,
@@ -54,13 +54,12 @@ class Maker:
         interpreters: Interpreters,
         sink: Sink,
         uv: Path | None,
-        runner: BuildRunner | None,
+        runner: CommandRunner,
     ) -> None:
         self._settings = settings
         self._sink = sink
         self._store = store
         self._interpreters = interpreters
-        runner = runner or PlainRunner()
         tool = Uv(settings=settings, store=store, sink=sink, binary=uv)
         self._resolver = Resolver(settings=settings, store=store, uv=tool, sink=sink)
         self._installer = Installer(

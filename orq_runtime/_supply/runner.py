@@ -1,92 +1,56 @@
-"""The one seam through which every third-party program runs at supply time.
+"""What every third-party program at supply time is given: limits, and an environment of its own.
 
-Build backends and imports for bytecode are other people's code. Whoever starts them does it through
-a `BuildRunner`, with all that a confined command needs said in one `BuildCommand`.
+Build backends and imports for bytecode are other people's code. All of it runs through the one
+`CommandRunner`, behind the wall: without network, the user's variables, or the cache to write to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final
 
-from orq_runtime._supply import process
-from orq_runtime.errors import BuildFailed
-from orq_runtime.settings import Settings
+from orq_runtime.model.command import CommandEnd
+from orq_runtime.model.limits import GIB, Limits
 
-__all__ = ["BuildCommand", "BuildEnd", "BuildRunner", "PlainRunner", "clean_environment", "tail"]
+__all__ = ["BUILD_LIMITS", "COMPILE_LIMITS", "clean_environment", "tail", "workplace"]
 
-_TAIL_LINES = 40
-_LARGEST_LOG = 16 * 1024 * 1024
+_TAIL_LINES: Final = 40
+_LONGEST_TAIL: Final = 16_000
 # 1980-01-01, the oldest date a zip can hold: two builds of one tree then give the same bytes
-_SOURCE_DATE_EPOCH = "315532800"
+_SOURCE_DATE_EPOCH: Final = "315532800"
+_SYSTEM_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+
+BUILD_LIMITS: Final = Limits(
+    wall_seconds=3600.0,
+    memory_bytes=4 * GIB,
+    processes=512,
+    open_files=4096,
+    tmp_bytes=2 * GIB,
+    tmp_inodes=262_144,
+)
+"""What one build may use; a compiler with many processes needs more than a step."""
+
+COMPILE_LIMITS: Final = Limits(
+    wall_seconds=300.0, memory_bytes=4 * GIB, processes=512, open_files=4096
+)
+"""What the making of one environment's bytecode may use; its imports start threads."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildCommand:
-    """One program: its whole environment, the one folder it may write, its deadline, its log."""
-
-    argv: tuple[str, ...]
-    cwd: Path
-    environment: Mapping[str, str]
-    writable: Path
-    deadline_seconds: float
-    log: Path
+def workplace(scratch: Path, name: str = "work") -> Path:
+    """A folder for one command to write, in a scratch folder that its user can walk through."""
+    scratch.chmod(0o711)
+    work = scratch / name
+    work.mkdir(mode=0o700)
+    return work
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildEnd:
-    """How it ended; a negative status is a signal."""
-
-    status: int
-    timed_out: bool
-
-
-class BuildRunner(Protocol):
-    """Runs one third-party program."""
-
-    def run(self, command: BuildCommand) -> BuildEnd:
-        """Run it to its end and append what it says to its log. Blocks."""
-        ...
-
-
-class PlainRunner:
-    """Runs it as an ordinary process of this user: clean environment, own group, deadline.
-
-    Nothing keeps the program from files that the user can reach.
-    """
-
-    def run(self, command: BuildCommand) -> BuildEnd:
-        """Run it to its end and append what it says to its log. Blocks."""
-        with open(command.log, "a", encoding="utf-8") as log:
-
-            def on_line(line: str) -> None:
-                if log.tell() < _LARGEST_LOG:
-                    log.write(line + "\n")
-
-            try:
-                ended = process.run(
-                    command.argv,
-                    cwd=command.cwd,
-                    environment=command.environment,
-                    deadline_seconds=command.deadline_seconds,
-                    on_line=on_line,
-                    with_stdout=True,
-                )
-            except OSError as error:
-                raise BuildFailed(f"cannot run `{command.argv[0]}`: {error.strerror}") from error
-        return BuildEnd(status=ended.status, timed_out=ended.timed_out)
-
-
-def clean_environment(settings: Settings, scratch: Path) -> dict[str, str]:
-    """The environment of a third-party program: no name of the user's but PATH, a private home."""
-    home = scratch / "home"
-    temporary = scratch / "tmp"
-    home.mkdir(exist_ok=True)
-    temporary.mkdir(exist_ok=True)
+def clean_environment(work: Path, *programs: Path) -> dict[str, str]:
+    """The environment of a third-party program: nothing of the user's, a home in its own folder."""
+    home, temporary = work / "home", work / "tmp"
+    home.mkdir()
+    temporary.mkdir()
     return {
-        "PATH": settings.tool_environment.get("PATH", "/usr/bin:/bin"),
+        "PATH": ":".join([*map(str, programs), _SYSTEM_PATH]),
         "HOME": str(home),
         "TMPDIR": str(temporary),
         "LC_ALL": "C.UTF-8",
@@ -95,10 +59,7 @@ def clean_environment(settings: Settings, scratch: Path) -> dict[str, str]:
     }
 
 
-def tail(log: Path) -> str:
-    """The last lines of a log."""
-    try:
-        text = log.read_text("utf-8", "replace")
-    except OSError:
-        return ""
-    return "\n".join(text.rstrip().splitlines()[-_TAIL_LINES:])
+def tail(end: CommandEnd) -> str:
+    """The last lines of what a program said: on stdout, then on stderr."""
+    said = f"{end.stdout.rstrip()}\n{end.stderr.rstrip()}".strip()
+    return "\n".join(said.splitlines()[-_TAIL_LINES:])[-_LONGEST_TAIL:]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from orq_runtime._supply.interpreters import Interpreters
 from orq_runtime._supply.memo import Memo
 from orq_runtime._supply.store import Lease, Store
-from orq_runtime.errors import BadComponent
+from orq_runtime.errors import BadComponent, InternalError
 from orq_runtime.events import Event, Sink, ignore
 from orq_runtime.model.environment import (
     CleanReport,
@@ -31,7 +31,7 @@ from orq_runtime.settings import Settings
 
 if TYPE_CHECKING:
     from orq_runtime._supply.maker import Maker
-    from orq_runtime._supply.runner import BuildRunner
+    from orq_runtime.model.command import CommandRunner
 
 __all__ = ["Supplier"]
 
@@ -43,8 +43,9 @@ _SOURCE_ROOTS = ("src/python", "src")
 class Supplier:
     """Makes and finds environments. Safe for several threads; making the value does no I/O.
 
-    `uv` names the uv binary, `runner` runs third-party programs, `home` bounds the search for a
-    component; each has the obvious default.
+    `runner` runs third-party programs behind the wall: without one nothing is made, only found.
+    `uv` names the uv binary, `home` bounds the search for a component; both have the obvious
+    default.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Supplier:
         settings: Settings,
         sink: Sink = ignore,
         uv: Path | None = None,
-        runner: BuildRunner | None = None,
+        runner: CommandRunner | None = None,
         home: Path | None = None,
     ) -> None:
         self._settings = settings
@@ -154,6 +155,8 @@ class Supplier:
         return Lease(self._store, environment)
 
     def _maker(self) -> Maker:
+        if self._runner is None:
+            raise InternalError("a supplier without a runner makes nothing")
         if self._made is None:
             from orq_runtime._supply.maker import Maker  # start-up budget: a memo needs none of it
 

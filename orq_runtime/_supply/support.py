@@ -13,19 +13,20 @@ from pathlib import Path
 
 from orq_runtime import _fs
 from orq_runtime._digest import Digest
+from orq_runtime._supply.bytecode import compile_ahead
 from orq_runtime._supply.interpreters import Interpreters
-from orq_runtime._supply.runner import BuildCommand, BuildRunner, clean_environment, tail
+from orq_runtime._supply.runner import tail
 from orq_runtime._supply.store import Store
 from orq_runtime._supply.uv import Uv
 from orq_runtime.errors import SupplyError
 from orq_runtime.events import Event, Sink
+from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import Interpreter
 from orq_runtime.settings import Settings
 
 __all__ = ["Support"]
 
-_RECIPE = 1
-_COMPILE_SECONDS = 300.0
+_RECIPE = 2
 _COPIED = ("orjson", "typeguard", "typing_extensions")
 _PINNED = {
     (3, 8): (
@@ -56,7 +57,7 @@ class Support:
         store: Store,
         interpreters: Interpreters,
         uv: Uv,
-        runner: BuildRunner,
+        runner: CommandRunner,
         sink: Sink,
     ) -> None:
         self._settings = settings
@@ -145,19 +146,18 @@ class Support:
         (staged / ".lock").unlink(missing_ok=True)
 
     def _compile(self, staged: Path, interpreter: Interpreter, scratch: Path) -> None:
-        log = scratch / "compile.log"
-        ended = self._runner.run(
-            BuildCommand(
-                argv=(str(interpreter.path), "-I", "-S", "-m", "compileall", "-q", str(staged)),
-                cwd=scratch,
-                environment=clean_environment(self._settings, scratch),
-                writable=scratch,
-                deadline_seconds=_COMPILE_SECONDS,
-                log=log,
-            )
+        made = compile_ahead(
+            self._runner,
+            scratch=scratch,
+            python=(str(interpreter.path), "-S"),
+            interpreter=interpreter,
+            root=staged,
+            read_only=(staged,),
+            files=sorted(staged.rglob("*.py")),
         )
-        if ended.status != 0:
-            raise SupplyError(f"the support layer does not compile:\n{tail(log)}")
+        if not made.end.ok:
+            said = tail(made.end) or made.end.message
+            raise SupplyError(f"the support layer does not compile:\n{said}")
 
 
 def _pinned(interpreter: Interpreter) -> tuple[str, ...]:

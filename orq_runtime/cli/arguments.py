@@ -12,6 +12,7 @@ from orq_runtime.cli.options import (
     add_cache_dir,
     add_files,
     add_inputs,
+    add_isolation,
     add_output,
     add_supplying,
     add_wall,
@@ -142,6 +143,7 @@ def _supply(commands: _Commands[_Parser]) -> None:
     )
     add_with(parser)
     add_supplying(parser)
+    add_isolation(parser, "builds of packages")
     add_output(parser, "the path alone (text), or all about it (json)")
 
 
@@ -160,6 +162,7 @@ def _install(commands: _Commands[_Parser]) -> None:
     )
     parser.add_argument("language", metavar="LANGUAGE", help="python3")
     add_supplying(parser)
+    add_isolation(parser, "the making of bytecode")
     add_output(parser, "a sentence (text), or a document (json)")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orq_runtime._supply import Supplier
+from orq_runtime._workshop import supplying
 from orq_runtime.cli import jsontext
 from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.options import Options
@@ -18,8 +18,10 @@ _PREPARED = ("interpreter description", "support layer", "build kit")
 def install(options: Options) -> int:
     """Prepare a language and say what was prepared; the exit code."""
     language(options.language)
-    with Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress:
-        supplier = Supplier(settings=settings_of(options), sink=progress)
+    with (
+        Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress,
+        supplying(settings_of(options), sink=progress, isolation=options.isolation) as supplier,
+    ):
         interpreter = supplier.prepare(options.python)
     version = ".".join(map(str, interpreter.version))
     if options.output_format == "json":

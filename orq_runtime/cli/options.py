@@ -15,6 +15,7 @@ __all__ = [
     "add_cache_dir",
     "add_files",
     "add_inputs",
+    "add_isolation",
     "add_output",
     "add_supplying",
     "add_wall",
@@ -109,12 +110,7 @@ def add_files(parser: argparse.ArgumentParser) -> None:
 def add_wall(parser: argparse.ArgumentParser) -> None:
     """The options that say what a run may touch, and how much memory it may use."""
     group = parser.add_argument_group("wall")
-    group.add_argument(
-        "--isolation",
-        choices=("auto", "namespaces", "landlock", "process"),
-        default="auto",
-        help="the wall around the run (default: the strongest this machine has, never `process`)",
-    )
+    add_isolation(group, "the run, and around builds")
     group.add_argument(
         "--network",
         choices=("none", "full"),
@@ -142,6 +138,16 @@ def add_wall(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="BYTES",
         help="memory of each of the run's processes (default: 1 GiB)",
+    )
+
+
+def add_isolation(group: argparse._ActionsContainer, what: str) -> None:
+    """The option that names the wall around something."""
+    group.add_argument(
+        "--isolation",
+        choices=("auto", "namespaces", "landlock", "process"),
+        default="auto",
+        help=f"the wall around {what} (default: the strongest there is, never `process`)",
     )
 
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from orq_runtime._supply import Supplier
+from orq_runtime._workshop import supplying
 from orq_runtime.cli import jsontext
 from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.options import Options
@@ -19,8 +20,10 @@ __all__ = ["supply"]
 
 def supply(options: Options) -> int:
     """Make or find the environment and print where it is; the exit code."""
-    with Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress:
-        supplier = Supplier(settings=settings_of(options), sink=progress)
+    with (
+        Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress,
+        supplying(settings_of(options), sink=progress, isolation=options.isolation) as supplier,
+    ):
         environment = supplier.supply(_request(supplier, options))
     if options.output_format == "json":
         put(jsontext.dump(_document(environment)))

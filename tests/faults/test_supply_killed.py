@@ -10,12 +10,18 @@ from pathlib import Path
 import pytest
 
 from orq_runtime import _fs
-from orq_runtime._supply import Supplier
 from orq_runtime._supply.store import Store
 from orq_runtime.errors import StoreBusy
 from orq_runtime.events import Event
 from orq_runtime.model.environment import Environment, SupplyRequest
-from tests.supply_fixtures import Recorder, Shop, make_component, make_wheel, source_files
+from tests.supply_fixtures import (
+    Recorder,
+    Shop,
+    make_component,
+    make_wheel,
+    source_files,
+    supplier_with,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -144,9 +150,7 @@ def test_a_supply_waits_for_the_one_that_makes_the_same(shop: Shop) -> None:
         if event.phase == "wait":
             child.communicate(b"go\n", timeout=10)
 
-    found = Supplier(settings=shop.settings(), sink=sink).supply(
-        SupplyRequest(requirements=("alpha",))
-    )
+    found = supplier_with(shop.settings(), sink).supply(SupplyRequest(requirements=("alpha",)))
 
     assert made.key == found.key
     assert 1 == heard.count("wait")

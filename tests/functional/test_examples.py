@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from orq_runtime import Runtime, Step
-from orq_runtime._supply import Supplier
 from orq_runtime.settings import load
 from tests.architecture.sources import REPOSITORY, tree_environment
+from tests.supply_fixtures import supplier_with
 
 _EXAMPLES = REPOSITORY / "examples"
 _COMMAND = re.compile(r"```console\n\$ orq-runtime (?P<command>.+)\n(?P<output>.+)\n```\n")
@@ -150,7 +150,7 @@ def test_the_command_of_a_readme_prints_what_the_readme_says(
 def prepared(tmp_path: Path) -> Path:
     """A fresh cache that holds what `orq-runtime install python3` prepares, and nothing else."""
     cache = tmp_path / "cache"
-    Supplier(settings=load(cache_dir=cache)).prepare(None)
+    supplier_with(load(cache_dir=cache)).prepare(None)
     return cache
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from orq_runtime._supply import Supplier
 from orq_runtime.errors import BadComponent, InterpreterNotFound
 from orq_runtime.model.environment import SupplyRequest
 from orq_runtime.settings import load
-from tests.supply_fixtures import HOST_MINOR, Shop, make_component
+from tests.supply_fixtures import HOST_MINOR, Shop, make_component, supplier_with
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +93,7 @@ def test_shims_are_passed_over_and_stand_for_the_real_thing(tmp_path: Path) -> N
     settings = load(
         {"HOME": str(tmp_path), "PATH": f"{shims}:{os.defpath}"}, cache_dir=tmp_path / "cache"
     )
-    supplier = Supplier(settings=settings, home=tmp_path)
+    supplier = supplier_with(settings, home=tmp_path)
 
     found = [item.path for item in supplier.interpreters()]
     made = supplier.supply(SupplyRequest(python=str(shim)))
@@ -110,7 +109,7 @@ def test_interpreters_are_found_in_well_known_places(tmp_path: Path) -> None:
     (bin_folder / f"python{HOST_MINOR}").symlink_to(_BASE)
     settings = load({"HOME": str(tmp_path), "PATH": ""}, cache_dir=tmp_path / "cache")
 
-    found = Supplier(settings=settings, home=tmp_path).interpreters()
+    found = supplier_with(settings, home=tmp_path).interpreters()
 
     assert _BASE in [item.path for item in found]
 
@@ -121,7 +120,7 @@ def test_every_interpreter_of_this_machine_supplies(shop: Shop) -> None:
         None, cache_dir=shop.root / "cache", offline=True, find_links=[str(shop.wheels)]
     )
     shop.settings()
-    supplier = Supplier(settings=settings)
+    supplier = supplier_with(settings)
     found = supplier.interpreters()
     assert found
 
@@ -137,7 +136,7 @@ def test_every_interpreter_of_this_machine_supplies(shop: Shop) -> None:
 @pytest.mark.network
 def test_each_minor_version_gets_a_support_layer_that_works(tmp_path: Path) -> None:
     """On every interpreter here, the layer's typeguard and orjson import and do their work."""
-    supplier = Supplier(settings=load(None, cache_dir=tmp_path / "cache"))
+    supplier = supplier_with(load(None, cache_dir=tmp_path / "cache"))
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); import orjson, typeguard; "
         "from typing import List; typeguard.check_type([1], List[int]); "
@@ -189,7 +188,7 @@ def test_the_search_for_a_component_stops_at_the_home_folder(tmp_path: Path) -> 
         tmp_path / "home", {"requirements.txt": "", "sub/step.py": "", "s.py": ""}
     )
     settings = load({"HOME": str(home)}, cache_dir=tmp_path / "cache")
-    supplier = Supplier(settings=settings, home=home)
+    supplier = supplier_with(settings, home=home)
 
     assert None is supplier.component_of(home / "s.py")
     assert None is supplier.component_of(home / "sub" / "step.py")

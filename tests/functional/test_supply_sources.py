@@ -29,6 +29,7 @@ from tests.supply_fixtures import (
     make_wheel,
     source_files,
     store_names,
+    supplier_with,
 )
 
 pytestmark = pytest.mark.slow
@@ -329,7 +330,7 @@ def _supplier_with(shop: Shop, **tools: str) -> Supplier:
     """A supplier that may use this machine's network, with further variables for its tools."""
     settings = shop.settings(offline=False)
     tools = {**load().tool_environment, **tools}
-    return Supplier(settings=replace(settings, tool_environment=tools))
+    return supplier_with(replace(settings, tool_environment=tools))
 
 
 def test_an_index_that_does_not_answer_is_retryable(shop: Shop) -> None:
