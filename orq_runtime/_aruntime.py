@@ -15,7 +15,7 @@ from orq_runtime._session import Run, Session
 from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
 from orq_runtime.model.artifact import wanted_of
-from orq_runtime.model.environment import Environment
+from orq_runtime.model.environment import Environment, Explanation, Freshness
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.plan import StartMode
@@ -44,6 +44,8 @@ class AsyncRuntime:
         default_index: str | None = None,
         find_links: Iterable[str] | None = None,
         exclude_newer: str | None = None,
+        locked: bool | None = None,
+        frozen: bool | None = None,
         isolation: str = "auto",
         limits: Limits | None = None,
         policy: Policy | None = None,
@@ -61,6 +63,8 @@ class AsyncRuntime:
                 default_index=default_index,
                 find_links=None if find_links is None else list(find_links),
                 exclude_newer=exclude_newer,
+                locked=locked,
+                frozen=frozen,
             ),
             isolation=isolation,
             limits=limits or Limits(),
@@ -78,13 +82,35 @@ class AsyncRuntime:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def supply(self, *targets: Step | str | os.PathLike[str]) -> Environment:
+    async def supply(
+        self,
+        *targets: Step | str | os.PathLike[str],
+        lock: bool = False,
+        upgrade: bool = False,
+        upgrade_packages: Iterable[str] = (),
+        refresh: bool = False,
+    ) -> Environment:
         """Make or find the joint environment of steps and component folders.
+
+        `lock` writes what is resolved as `pylock.toml` beside the first component, or as
+        `pylock.NAME.toml` beside a step's file. `upgrade` resolves anew to the newest versions,
+        `upgrade_packages` to those of the packages named, and `refresh` asks the indexes again.
 
         Raises `SupplyError` when it cannot be made and `RequestError` when nothing was named.
         """
         wanted = [target if isinstance(target, Step) else Path(target) for target in targets]
-        return await asyncio.to_thread(self._session.supply, wanted)
+        freshness = Freshness(
+            upgrade=upgrade, upgrade_packages=tuple(upgrade_packages), refresh=refresh
+        )
+        return await asyncio.to_thread(self._session.supply, wanted, freshness, is_locking=lock)
+
+    async def explain(self, *targets: Step | str | os.PathLike[str]) -> Explanation:
+        """Supply as `supply` does, and say why the environment was found or had to be made.
+
+        For a miss it names the fields that made it, and the environment that differed least.
+        """
+        wanted = [target if isinstance(target, Step) else Path(target) for target in targets]
+        return await asyncio.to_thread(self._session.explain, wanted)
 
     async def run(
         self,

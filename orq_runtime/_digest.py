@@ -43,7 +43,7 @@ class Digest:
     def texts(self, tag: str, values: Iterable[str]) -> Digest:
         """Add a sequence, order kept: its length, then each member."""
         members = list(values)
-        self.text(tag, str(len(members)))
+        self.text(tag + "#", str(len(members)))
         for member in members:
             self.text(tag + "[]", member)
         return self

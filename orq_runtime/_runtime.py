@@ -16,7 +16,7 @@ from orq_runtime._session import Run, Session
 from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
 from orq_runtime.model.artifact import Wanted, wanted_of
-from orq_runtime.model.environment import Environment
+from orq_runtime.model.environment import Environment, Explanation, Freshness
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.plan import StartMode
@@ -65,8 +65,9 @@ class RunFuture(Future[Outcome]):
 class Runtime:
     """Supplies environments and runs steps in them. Safe to use from many threads.
 
-    `cache_dir`, `python`, `offline`, `index`, `default_index`, `find_links` and `exclude_newer` are
-    the settings of `orq_runtime.settings`, given here or taken from the user's own. `isolation`
+    `cache_dir`, `python`, `offline`, `index`, `default_index`, `find_links`, `exclude_newer`,
+    `locked` and `frozen` are the settings of `orq_runtime.settings`, given here or taken from the
+    user's own. `isolation`
     names the tier (`auto`: the strongest this machine has), `limits` are the defaults of each run,
     `policy` is what every run may touch, `spares` children are kept parked for each environment,
     `start` is `zygote` or `exec`, `concurrency` bounds the runs of `submit` and `map`, and
@@ -85,6 +86,8 @@ class Runtime:
         default_index: str | None = None,
         find_links: Iterable[str] | None = None,
         exclude_newer: str | None = None,
+        locked: bool | None = None,
+        frozen: bool | None = None,
         isolation: str = "auto",
         limits: Limits | None = None,
         policy: Policy | None = None,
@@ -102,6 +105,8 @@ class Runtime:
                 default_index=default_index,
                 find_links=None if find_links is None else list(find_links),
                 exclude_newer=exclude_newer,
+                locked=locked,
+                frozen=frozen,
             ),
             isolation=isolation,
             limits=limits or Limits(),
@@ -120,13 +125,35 @@ class Runtime:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def supply(self, *targets: Step | str | os.PathLike[str]) -> Environment:
+    def supply(
+        self,
+        *targets: Step | str | os.PathLike[str],
+        lock: bool = False,
+        upgrade: bool = False,
+        upgrade_packages: Iterable[str] = (),
+        refresh: bool = False,
+    ) -> Environment:
         """Make or find the joint environment of steps and component folders.
+
+        `lock` writes what is resolved as `pylock.toml` beside the first component, or as
+        `pylock.NAME.toml` beside a step's file. `upgrade` resolves anew to the newest versions,
+        `upgrade_packages` to those of the packages named, and `refresh` asks the indexes again.
 
         Raises `SupplyError` when it cannot be made and `RequestError` when nothing was named.
         """
         return self._session.supply(
-            target if isinstance(target, Step) else Path(target) for target in targets
+            [target if isinstance(target, Step) else Path(target) for target in targets],
+            Freshness(upgrade=upgrade, upgrade_packages=tuple(upgrade_packages), refresh=refresh),
+            is_locking=lock,
+        )
+
+    def explain(self, *targets: Step | str | os.PathLike[str]) -> Explanation:
+        """Supply as `supply` does, and say why the environment was found or had to be made.
+
+        For a miss it names the fields that made it, and the environment that differed least.
+        """
+        return self._session.explain(
+            [target if isinstance(target, Step) else Path(target) for target in targets]
         )
 
     def run(

@@ -39,7 +39,13 @@ from orq_runtime.errors import (
 from orq_runtime.events import Sink
 from orq_runtime.languages import language
 from orq_runtime.model.artifact import Artifact, Wanted
-from orq_runtime.model.environment import Component, Environment, SupplyRequest
+from orq_runtime.model.environment import (
+    Component,
+    Environment,
+    Explanation,
+    Freshness,
+    SupplyRequest,
+)
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Start
 from orq_runtime.model.plan import RunPlan, StartMode
@@ -104,21 +110,35 @@ class Session:
 
     # -- supply --------------------------------------------------------------------------------
 
-    def supply(self, targets: Iterable[Step | Path | str]) -> Environment:
+    def supply(
+        self,
+        targets: Iterable[Step | Path | str],
+        freshness: Freshness,
+        *,
+        is_locking: bool = False,
+    ) -> Environment:
         """The joint environment of steps and component folders. Blocks."""
+        joint = self._joint(targets, freshness)
+        return self.supplier.write_lock(joint)[1] if is_locking else self.supplier.supply(joint)
+
+    def explain(self, targets: Iterable[Step | Path | str]) -> Explanation:
+        """Supply, and why the environment was found or made. Blocks."""
+        return self.supplier.explain(self._joint(targets, Freshness()))
+
+    def _joint(self, targets: Iterable[Step | Path | str], freshness: Freshness) -> SupplyRequest:
         requests = [self._supply_request(target)[0] for target in targets]
         if not requests:
             raise RequestError("nothing to supply", hint="give a step or a component's folder")
         pythons = {request.python for request in requests if request.python}
         if len(pythons) > 1:
             raise RequestError(f"one environment has one interpreter, not: `{sorted(pythons)}`")
-        joint = SupplyRequest(
+        return SupplyRequest(
             components=tuple(dict.fromkeys(c for r in requests for c in r.components)),
             scripts=tuple(dict.fromkeys(s for r in requests for s in r.scripts)),
             requirements=tuple(dict.fromkeys(line for r in requests for line in r.requirements)),
             python=pythons.pop() if pythons else None,
+            freshness=freshness,
         )
-        return self.supplier.supply(joint)
 
     def _supply_request(
         self, target: Step | Path | str

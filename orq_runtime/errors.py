@@ -44,6 +44,7 @@ __all__ = [
     "ResolutionFailed",
     "RunError",
     "SandboxError",
+    "StaleLock",
     "StepExited",
     "StepKilled",
     "StoreBusy",
@@ -132,6 +133,10 @@ class BadRequirement(BadComponent):
 
 class ResolutionFailed(SupplyError):
     """The requirements have no solution; the message keeps the resolver's reason."""
+
+
+class StaleLock(SupplyError):
+    """A lock was to be honoured and is missing, or is not of what is declared now."""
 
 
 class BuildFailed(SupplyError):

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from orq_runtime.errors import RequestError
 
-__all__ = ["Settings", "load"]
+__all__ = ["LockMode", "Settings", "load"]
 
 _PREFIX = "ORQ_RUNTIME_"
 _PASSED_TO_UV = (
@@ -33,6 +34,9 @@ _PASSED_TO_UV = (
 )
 
 
+LockMode = Literal["open", "locked", "frozen"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How this user wants things done.
@@ -40,8 +44,10 @@ class Settings:
     `index` are further package indexes, `default_index` replaces the public one, `find_links` are
     folders or pages of distributions; they may hold credentials and are never shown. `offline`
     forbids the network to supply. `exclude_newer` (`2022-07-01` or RFC 3339) dates a resolution.
-    `debug` has the command line show tracebacks of its own failures. `temporary_dir` is where
-    TMPDIR points, `tool_environment` what uv inherits: certificates, proxies and PATH.
+    `locked` wants a lock beside a component that fits its declarations, `frozen` takes that lock as
+    it is; not both. `debug` has the command line show tracebacks of its own failures.
+    `temporary_dir` is where TMPDIR points, `tool_environment` what uv inherits: certificates,
+    proxies and PATH.
     """
 
     cache_dir: Path
@@ -51,9 +57,16 @@ class Settings:
     default_index: str | None = None
     find_links: tuple[str, ...] = ()
     exclude_newer: str | None = None
+    locked: bool = False
+    frozen: bool = False
     debug: bool = False
     temporary_dir: Path
     tool_environment: Mapping[str, str]
+
+    @property
+    def lock_mode(self) -> LockMode:
+        """What a lock beside a component means."""
+        return "locked" if self.locked else "frozen" if self.frozen else "open"
 
 
 def load(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
@@ -71,7 +84,14 @@ def load(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
         temporary_dir=Path(source.get("TMPDIR") or "/tmp"),
         tool_environment={key: source[key] for key in _PASSED_TO_UV if key in source},
     )
-    return replace(settings, **{key: _READERS[key](key, value) for key, value in values.items()})  # type: ignore[arg-type]  # each reader returns its field's type
+    read = {key: _READERS[key](key, value) for key, value in values.items()}
+    settings = replace(settings, **read)  # type: ignore[arg-type]  # each reader returns its field's type
+    if settings.locked and settings.frozen:
+        raise RequestError(
+            "`locked` and `frozen` exclude each other",
+            hint="--locked wants a lock that fits, --frozen takes the lock as it is",
+        )
+    return settings
 
 
 def _default_cache_dir(source: Mapping[str, str]) -> Path:
@@ -159,6 +179,8 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "default_index": _text,
     "find_links": _texts,
     "exclude_newer": _date,
+    "locked": _flag,
+    "frozen": _flag,
     "debug": _flag,
 }
 

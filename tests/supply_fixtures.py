@@ -6,13 +6,17 @@ Everything is served from a folder (`find_links`), so that no test here needs a 
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import hashlib
+import http.server
 import io
 import sys
 import tarfile
+import threading
 import weakref
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +34,7 @@ __all__ = [
     "make_sdist",
     "make_wheel",
     "no_uv",
+    "serving",
     "source_files",
     "store_names",
     "supplier_with",
@@ -233,6 +238,32 @@ def supplier_with(
     supplier = Supplier(settings=settings, sink=sink, runner=workshop, uv=uv, home=home)
     weakref.finalize(supplier, workshop.close)
     return supplier
+
+
+@contextlib.contextmanager
+def serving(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """A package index on this machine with one folder per package; and what it was asked for."""
+    asked: list[str] = []
+
+    class Index(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            super().do_GET()
+
+        def log_message(self, *args: object, **kwargs: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Index, directory=str(root))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def store_names(cache: Path) -> set[str]:

@@ -46,7 +46,8 @@ class Asked:
 
     `packages` are the components that are packages, `by_name` those that become one only when
     something requires their name. `lock_place` is where the lock of it all lies, `lock` what lies
-    there, and `pins` what every lock among the declarations holds to.
+    there, and `pins` what every lock among the declarations holds to. `included` are the files that
+    requirements files name.
     """
 
     interpreter: Interpreter
@@ -59,6 +60,7 @@ class Asked:
     lock_place: Path | None
     lock: LockFile | None
     pins: tuple[Declared, ...]
+    included: tuple[Path, ...]
     notes: tuple[str, ...]
 
 
@@ -92,6 +94,7 @@ def read_request(request: SupplyRequest, interpreter: Interpreter) -> Asked:
         lock_place=place,
         lock=next((item for item in locks if item.origin == str(place)), None),
         pins=tuple(pin for item in locks for pin in pins_for(item, interpreter)),
+        included=tuple(path for item in declarations for path in item.included),
         notes=(*notes, *passed_over),
     )
 

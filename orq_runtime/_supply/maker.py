@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orq_runtime._supply.asked import Asked, check_wheels, read_request, required_names, unfit
 from orq_runtime._supply.build import BUILD_KIT, Builder, Source
+from orq_runtime._supply.explain import Before, explained
 from orq_runtime._supply.install import (
     Installed,
     Installer,
@@ -21,6 +22,15 @@ from orq_runtime._supply.install import (
     site_packages,
 )
 from orq_runtime._supply.interpreters import Interpreters
+from orq_runtime._supply.lock import Lock
+from orq_runtime._supply.locking import (
+    check_held,
+    constraints_of,
+    lock_at_hand,
+    lock_text,
+    preferred,
+    write_lock,
+)
 from orq_runtime._supply.requirements import declared
 from orq_runtime._supply.resolve import Resolver, Spec, index_digest
 from orq_runtime._supply.sources import PythonBound
@@ -28,11 +38,13 @@ from orq_runtime._supply.store import Store
 from orq_runtime._supply.support import Support
 from orq_runtime._supply.uv import Uv
 from orq_runtime._supply.wheels import LocalWheel
-from orq_runtime.errors import ResolutionFailed
+from orq_runtime.errors import RequestError, ResolutionFailed
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import (
     Environment,
+    Explanation,
+    Freshness,
     Interpreter,
     SupplyRequest,
 )
@@ -40,7 +52,7 @@ from orq_runtime.settings import Settings
 
 __all__ = ["Maker"]
 
-_SOURCE_ROOTS = ("src/python", "src")
+_AS_BEFORE = Freshness()
 
 
 class Maker:
@@ -84,21 +96,65 @@ class Maker:
 
     # -- environments --------------------------------------------------------------------------
 
-    def supply(self, request: SupplyRequest) -> Environment:
+    def supply(self, request: SupplyRequest) -> tuple[Environment, tuple[Path, ...]]:
         """The environment of a request, made if the store lacks it. Blocks.
 
-        Raises one of the `SupplyError` family and leaves nothing half-made.
+        With it come the files that its declarations name. Raises one of the `SupplyError` family
+        and leaves nothing half-made.
         """
         interpreter = self._interpreters.find(request.python or self._settings.python)
         asked = read_request(request, interpreter)
         self._check_python(asked.bounds, interpreter)
-        environment = self._known(asked)
+        is_new = request.freshness.is_new
+        if is_new and self._settings.lock_mode != "open":
+            raise RequestError(
+                f"nothing is upgraded or refreshed with `{self._settings.lock_mode}`",
+                hint="make the lock anew with --lock",
+            )
+        environment = None if is_new else self._known(asked)
         if environment is None:
-            for note in asked.notes:
-                self._sink(Event(phase="resolve", state="moved", message=note))
+            self._note(asked)
             with self._store.making():
-                environment = self._made(asked)
-        return environment
+                environment = self._made(asked, request.freshness)
+        return environment, asked.included
+
+    def explain(self, request: SupplyRequest) -> tuple[Explanation, tuple[Path, ...]]:
+        """Supply, and say why the environment was found or made. Blocks."""
+        before = Before(self._store)
+        environment, included = self.supply(request)
+        asked = read_request(request, environment.interpreter)
+        with self._store.making():
+            spec = self._spec(asked, self._local_wheels(asked), request.freshness)
+        return explained(environment, before=before, spec=spec.digest()), included
+
+    def write_lock(self, request: SupplyRequest) -> tuple[Path, Environment]:
+        """Lock what the request declares, beside its first component or its script. Blocks.
+
+        A lock that is there is kept as far as it goes; one that fits stays as it is.
+        """
+        interpreter = self._interpreters.find(request.python or self._settings.python)
+        asked = read_request(request, interpreter)
+        self._check_python(asked.bounds, interpreter)
+        place = asked.lock_place
+        if place is None:
+            raise RequestError(
+                "a lock is written beside a component or a step's file",
+                hint="name its folder or its file",
+            )
+        self._note(asked)
+        with self._store.making():
+            spec = self._spec(asked, self._local_wheels(asked), request.freshness, is_lock=True)
+            is_fit = asked.lock is not None and asked.lock.declared == spec.declared_key
+            if is_fit and not request.freshness.is_new:
+                return place, self._made(asked, request.freshness)
+            kept = preferred(asked.lock) if asked.lock else None
+            lock = self._resolver.resolve(spec, freshness=request.freshness, preferred=kept)
+            environment = self._installed(lock, interpreter)
+            return write_lock(place, lock_text(lock, spec, place)), environment
+
+    def _note(self, asked: Asked) -> None:
+        for note in asked.notes:
+            self._sink(Event(phase="resolve", state="moved", message=note))
 
     def prepare(self, python: str | None) -> Interpreter:
         """Make ahead of time what every step on an interpreter needs. Blocks.
@@ -127,19 +183,27 @@ class Maker:
                     return None
                 wheels.append(wheel)
             todo = _wanted_by_name(asked, wheels)
-        lock = self._resolver.known(self._spec(asked, wheels))
+        spec = self._spec(asked, wheels)
+        lock = lock_at_hand(asked, spec, self._settings.lock_mode) or self._resolver.known(spec)
         support = self._support.known(asked.interpreter)
         if lock is None or support is None:
             return None
         installed = read_installed(self._store, environment_digest(lock, asked.interpreter))
         return None if installed is None else _environment(installed, support, asked.interpreter)
 
-    def _made(self, asked: Asked) -> Environment:
-        wheels = self._local_wheels(asked)
-        lock = self._resolver.resolve(self._spec(asked, wheels))
-        installed, made = self._installer.install(lock, asked.interpreter)
-        support = self._support.layer(asked.interpreter)
-        return _environment(installed, support, asked.interpreter, made=made)
+    def _made(self, asked: Asked, freshness: Freshness) -> Environment:
+        spec = self._spec(asked, self._local_wheels(asked), freshness)
+        mode = self._settings.lock_mode
+        lock = None if freshness.is_new else lock_at_hand(asked, spec, mode)
+        if lock is None:
+            lock = self._resolver.resolve(spec, freshness=freshness)
+            check_held(lock, asked, mode)
+        return self._installed(lock, asked.interpreter)
+
+    def _installed(self, lock: Lock, interpreter: Interpreter) -> Environment:
+        installed, made = self._installer.install(lock, interpreter)
+        support = self._support.layer(interpreter)
+        return _environment(installed, support, interpreter, made=made)
 
     def _local_wheels(self, asked: Asked) -> list[LocalWheel]:
         """Vendored wheels first: they may be what the others are built with."""
@@ -155,7 +219,14 @@ class Maker:
             todo = _wanted_by_name(asked, wheels)
         return wheels
 
-    def _spec(self, asked: Asked, wheels: list[LocalWheel]) -> Spec:
+    def _spec(
+        self,
+        asked: Asked,
+        wheels: list[LocalWheel],
+        freshness: Freshness = _AS_BEFORE,
+        *,
+        is_lock: bool = False,
+    ) -> Spec:
         beaten = check_wheels(wheels, asked.interpreter)
         bounds = [
             PythonBound(specifier=wheel.requires_python, origin=wheel.origin)
@@ -166,6 +237,7 @@ class Maker:
         return Spec(
             requirements=asked.requirements,
             constraints=asked.constraints,
+            pins=constraints_of(asked, freshness, is_rewritten=is_lock),
             local=tuple({wheel.name: wheel for wheel in wheels}.values()),
             beaten=beaten,
             interpreter=asked.interpreter,

@@ -1,23 +1,30 @@
-"""Answers remembered: the same declarations, byte for byte, have the same environment.
+"""Answers remembered, in two ways, each of them without a parser of requirements.
 
 Rules of this file:
 
-1. What it cannot see whole it does not remember: options in a requirements file (they name other
-   files), vendored files, find-links, links, more than one script block.
-2. An answer counts only while the environment, the support layer and the interpreter it names are
+1. By place: the same request, and every path behind it bears the stamps that it had (`seen`). That
+   holds for any request, and needs no content to be read.
+2. By content: the same declarations, byte for byte, wherever they lie. What cannot be seen whole is
+   not remembered so: options in a requirements file (they name other files), vendored files,
+   find-links, links, more than one script block.
+3. An answer counts only while the environment, the support layer and the interpreter it names are
    as they were. The keys of the store are made elsewhere: losing a memo loses nothing.
+4. A memo holds what it is of; another request with its key, if there could be one, is none of its.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from orq_runtime import __version__
-from orq_runtime._digest import Digest
+from orq_runtime._digest import Digest, is_preimage
+from orq_runtime._supply.seen import LOCKING, PACKAGING, Stamp, is_settled, paths_behind, stamps
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime.errors import BadComponent, StoreError
 from orq_runtime.model.environment import (
@@ -31,8 +38,8 @@ from orq_runtime.settings import Settings
 
 __all__ = ["Memo"]
 
-_RECIPE = 2
-_PACKAGE_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
+_RECIPE = 3
+_MOST_IN_MEMORY = 512
 _BLOCK_START, _BLOCK_END = b"# /// script", b"\n# ///"
 
 
@@ -40,34 +47,111 @@ class _Unseen(Exception):
     """Something that counts cannot be seen whole from here."""
 
 
+@dataclass(slots=True)
+class _Remembered:
+    """An answer by place. `paths` have had `seen` when it was read."""
+
+    paths: list[str]
+    seen: list[Stamp]
+    environment: Environment
+    interpreter: str
+
+
 class Memo:
-    """Keys of requests, and the environments they were answered with."""
+    """Keys of requests, and the environments they were answered with. Safe for several threads."""
 
     def __init__(self, *, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
+        self._by_place: dict[str, _Remembered] = {}
 
-    def key(self, request: SupplyRequest) -> str | None:
-        """The key of a request, or None for one that is not remembered."""
-        settings = self._settings
-        if settings.find_links:
+    def recall(self, request: SupplyRequest) -> Environment | None:
+        """The environment of the request, if nothing that counts has changed."""
+        if request.freshness.is_new:
             return None
-        digest = Digest("memo", _RECIPE).text("version", __version__).text("host", sys.version)
+        place = self._place_digest(request)
+        if environment := self._unchanged(place):
+            return environment
+        read_ns = time.time_ns()
+        content = self._content_key(request)
+        environment = None if content is None else self._with_content(content)
+        if environment is not None:
+            self._keep_by_place(place, request, environment, (), read_ns)
+        return environment
+
+    def keep(
+        self,
+        request: SupplyRequest,
+        environment: Environment,
+        included: Iterable[Path],
+        read_ns: int,
+    ) -> None:
+        """Remember an answer whose declarations were read since `read_ns` of the clock.
+
+        `included` are files that they name. A store that cannot be written remembers nothing.
+        """
+        place = self._place_digest(request)
+        if self._keep_by_place(place, request, environment, included, read_ns):
+            content = self._content_key(request)
+            if content is not None:
+                self._write(content, self._answer(environment))
+
+    def _unchanged(self, place: Digest) -> Environment | None:
+        key = place.key()
+        answer = self._by_place.get(key)
+        if answer is None:
+            answer = self._read_by_place(key, place)
+            if answer is None:
+                return None
+            self._by_place[key] = answer
+        if stamps(answer.paths) != answer.seen:
+            return None
+        return answer.environment if _is_whole(answer.environment, answer.interpreter) else None
+
+    def _read_by_place(self, key: str, place: Digest) -> _Remembered | None:
+        document = read_json(self._file(key))
+        if document is None or not is_preimage(document.get("preimage"), place):
+            return None
         try:
-            for component in request.components:
-                _add_component(digest, component)
-            for script in request.scripts:
-                digest.raw("script", _block(_bytes(script)))
-        except (_Unseen, OSError, BadComponent):
+            paths, seen = document["paths"], document["seen"]
+            assert isinstance(paths, list)
+            assert isinstance(seen, list)
+            return _Remembered(
+                paths=paths,
+                seen=[None if stamp is None else tuple(stamp) for stamp in seen],
+                environment=_environment(document["environment"]),
+                interpreter=str(document["interpreter"]),
+            )
+        except (AssertionError, KeyError, TypeError, ValueError):  # written by another version
             return None
-        digest.texts("requirements", request.requirements)
-        digest.text("python", request.python or settings.python or _host_identity())
-        digest.text("path", settings.tool_environment.get("PATH", ""))
-        digest.texts("index", (settings.default_index or "", *settings.index))
-        return digest.text("exclude_newer", settings.exclude_newer or "").key()
 
-    def recall(self, key: str) -> Environment | None:
-        """The environment, if all that the answer names is there and unchanged."""
+    def _keep_by_place(
+        self,
+        place: Digest,
+        request: SupplyRequest,
+        environment: Environment,
+        included: Iterable[Path],
+        read_ns: int,
+    ) -> bool:
+        """Whether nothing changed while it was read, nor just before: else it is not kept."""
+        try:
+            paths = paths_behind(request, find_links=self._settings.find_links, included=included)
+        except BadComponent:
+            return False
+        seen = stamps(paths)
+        if not is_settled(seen, read_ns):
+            return False
+        key = place.key()
+        answer = self._answer(environment)
+        environment = replace(environment, origin="hit")
+        while len(self._by_place) >= _MOST_IN_MEMORY:
+            self._by_place.pop(next(iter(self._by_place)), None)
+        self._by_place[key] = _Remembered(paths, seen, environment, str(answer["interpreter"]))
+        answer.update(paths=paths, seen=seen, preimage=place.preimage())
+        self._write(key, answer)
+        return True
+
+    def _with_content(self, key: str) -> Environment | None:
         document = read_json(self._file(key))
         if document is None:
             return None
@@ -75,31 +159,76 @@ class Memo:
             environment = _environment(document["environment"])
         except (KeyError, TypeError, ValueError):  # written by another version
             return None
-        is_whole = (environment.path / "orq.json").is_file() and environment.support.is_dir()
-        if not is_whole or document.get("interpreter") != _identity(environment.interpreter.path):
-            return None
-        return environment
+        return environment if _is_whole(environment, document.get("interpreter")) else None
 
-    def keep(self, key: str, environment: Environment) -> None:
-        """Remember an answer. A store that cannot be written remembers nothing."""
-        document = {
+    def _place_digest(self, request: SupplyRequest) -> Digest:
+        digest = Digest("request", _RECIPE)
+        digest.texts("components", [os.fspath(item.path) for item in request.components])
+        digest.texts("scripts", [os.fspath(path) for path in request.scripts])
+        self._add_asked(digest, request)
+        for place in self._settings.find_links:
+            digest.raw("find_links", place.encode())
+        return digest
+
+    def _content_key(self, request: SupplyRequest) -> str | None:
+        """The key of what the request declares, or None where that is not seen whole."""
+        if self._settings.find_links:
+            return None
+        digest = Digest("memo", _RECIPE)
+        try:
+            for component in request.components:
+                _add_component(digest, component)
+            for script in request.scripts:
+                digest.raw("script", _block(_bytes(script)))
+                if any(script.parent.glob("pylock.*.toml")):
+                    raise _Unseen
+        except (_Unseen, OSError, BadComponent):
+            return None
+        self._add_asked(digest, request)
+        return digest.key()
+
+    def _add_asked(self, digest: Digest, request: SupplyRequest) -> None:
+        settings = self._settings
+        digest.text("version", __version__).text("host", sys.version)
+        digest.texts("requirements", request.requirements)
+        digest.text("python", request.python or settings.python or _host_identity())
+        digest.text("path", settings.tool_environment.get("PATH", ""))
+        digest.text("lock_mode", settings.lock_mode)
+        digest.text("exclude_newer", settings.exclude_newer or "")
+        for url in (settings.default_index or "", *settings.index):
+            digest.raw("index", url.encode())
+
+    def _answer(self, environment: Environment) -> dict[str, object]:
+        return {
             "environment": _document(environment),
             "interpreter": _identity(environment.interpreter.path),
         }
-        try:
+
+    def _write(self, key: str, document: Mapping[str, object]) -> None:
+        with contextlib.suppress(OSError, StoreError):
             write_json(self._file(key), document)
-        except (OSError, StoreError):
-            return
 
     def _file(self, key: str) -> Path:
         return self._store.memos / f"{key}.json"
+
+
+def _is_whole(environment: Environment, interpreter: object) -> bool:
+    """Whether the environment is there, and the interpreter as it was when it was described."""
+    return (
+        os.access(f"{environment.path}/orq.json", os.F_OK)
+        and os.access(environment.support, os.F_OK)
+        and interpreter == _identity(environment.interpreter.path)
+    )
 
 
 def _add_component(digest: Digest, component: Component) -> None:
     root = component.path
     if os.path.lexists(root / "vendor"):
         raise _Unseen
-    names = [name for name in _PACKAGE_FILES if os.path.lexists(root / name)]
+    for name in LOCKING:
+        if os.path.lexists(root / name):
+            digest.raw(name, _bytes(root / name))
+    names = [name for name in PACKAGING if os.path.lexists(root / name)]
     if names:
         from orq_runtime._supply.tree import digest_tree  # start-up budget: for packages only
 

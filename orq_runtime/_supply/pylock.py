@@ -14,7 +14,16 @@ from packaging.utils import canonicalize_name
 from orq_runtime._supply.lock import Pinned
 from orq_runtime.errors import BadComponent
 
-__all__ = ["LockEntry", "LockFile", "LockedFile", "bare_url", "pylock_text", "read_pylock"]
+__all__ = [
+    "LocalPlace",
+    "LockEntry",
+    "LockFile",
+    "LockedFile",
+    "bare_url",
+    "preferences_text",
+    "pylock_text",
+    "read_pylock",
+]
 
 _HASHES = ("sha256", "sha384", "sha512")
 _LOCAL = ("directory", "archive", "vcs")
@@ -50,6 +59,14 @@ class LockFile:
     entries: tuple[LockEntry, ...]
     declared: str | None = None
     python: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalPlace:
+    """Where something local lies, relative to its lock. An archive has a digest, a folder none."""
+
+    path: str
+    digest: str
 
 
 def read_pylock(text: str, origin: str) -> LockFile:
@@ -113,38 +130,53 @@ def bare_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def pylock_text(
-    pins: Iterable[Pinned], *, python: str, declared: str, local: Mapping[str, str]
-) -> str:
-    """The lock as `pylock.toml`. `local` has the place, relative to the file, of what is local.
+def preferences_text(pins: Iterable[Pinned]) -> str:
+    """A lock of names and versions only: a resolver that finds it keeps to it where it can."""
+    lines = ['lock-version = "1.0"', 'created-by = "orq-runtime"']
+    for pin in pins:
+        lines += ["[[packages]]", f"name = {_quoted(pin.name)}"]
+        lines += [f"version = {_quoted(pin.version)}"]
+    return "\n".join([*lines, ""])
 
-    A pin that is neither an index's nor in `local` is left out: it is a package of no place.
-    """
+
+def pylock_text(
+    pins: Iterable[Pinned], *, python: str, declared: str, local: Mapping[str, LocalPlace]
+) -> str:
+    """The lock as `pylock.toml`. `local` says where the local distributions among the pins lie."""
     lines = [
         "# Made by `orq-runtime supply --lock`; make it anew rather than edit it.",
         'lock-version = "1.0"',
         'created-by = "orq-runtime"',
     ]
-    for pin in sorted(pins, key=lambda item: item.name):
-        if pin.content is None or pin.name in local:
-            lines += ["", "[[packages]]", f"name = {_quoted(pin.name)}"]
-            lines += [f"version = {_quoted(pin.version)}", _place(pin, local)]
+    pinned = sorted(pins, key=lambda item: item.name)
+    if not pinned:
+        lines.append("packages = []")
+    for pin in pinned:
+        lines += ["", "[[packages]]", f"name = {_quoted(pin.name)}"]
+        lines += [f"version = {_quoted(pin.version)}"]
+        lines += [_local(local[pin.name]) if pin.content is not None else _index(pin)]
     lines += ["", f"[tool.{_TOOL}]", f"declared = {_quoted(declared)}"]
     return "\n".join([*lines, f"python = {_quoted(python)}", ""])
 
 
-def _place(pin: Pinned, local: Mapping[str, str]) -> str:
-    if pin.content is not None:
-        return f"directory = {{ path = {_quoted(local[pin.name])} }}"
-    hashes = ", ".join(
-        f"{kind} = {_quoted(value)}" for kind, _, value in (d.partition(":") for d in pin.digests)
-    )
+def _local(place: LocalPlace) -> str:
+    if not place.digest:
+        return f"directory = {{ path = {_quoted(place.path)} }}"
+    return f"archive = {{ path = {_quoted(place.path)}, hashes = {{ {_hashes([place.digest])} }} }}"
+
+
+def _index(pin: Pinned) -> str:
     parts = [f"name = {_quoted(pin.file)}"] if pin.file else []
     parts += [f"url = {_quoted(pin.url)}"] if pin.url else []
     parts += [f"size = {pin.size}"] if pin.size else []
-    table = ", ".join([*parts, f"hashes = {{ {hashes} }}"])
+    table = ", ".join([*parts, f"hashes = {{ {_hashes(pin.digests)} }}"])
     is_wheel = not pin.file or pin.file.endswith(".whl")
     return f"wheels = [{{ {table} }}]" if is_wheel else f"sdist = {{ {table} }}"
+
+
+def _hashes(digests: Iterable[str]) -> str:
+    parts = (digest.partition(":") for digest in digests)
+    return ", ".join(f"{kind} = {_quoted(value)}" for kind, _, value in parts)
 
 
 def _quoted(text: str) -> str:

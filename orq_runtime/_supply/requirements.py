@@ -69,11 +69,12 @@ class Declared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementsFile:
-    """What a requirements file and those that it includes say."""
+    """What a requirements file and those that it includes say; `files` are all of them."""
 
     requirements: tuple[Declared, ...] = ()
     constraints: tuple[Declared, ...] = ()
     names_itself: bool = False
+    files: tuple[Path, ...] = ()
 
 
 def declared(text: str, origin: str) -> Declared:
@@ -128,6 +129,7 @@ def read_requirements(file: Path, root: Path) -> RequirementsFile:
         requirements=tuple(requirements),
         constraints=tuple(constraints),
         names_itself=names_itself,
+        files=tuple(path for path, _ in seen),
     )
 
 

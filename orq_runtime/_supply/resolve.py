@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 from orq_runtime._digest import Digest, is_preimage
 from orq_runtime._supply.lock import Lock, Pinned, lock_document, lock_of
-from orq_runtime._supply.pylock import bare_url, pylock_text, read_pylock
+from orq_runtime._supply.pylock import bare_url, preferences_text, read_pylock
 from orq_runtime._supply.requirements import Declared
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.uv import Uv
@@ -32,7 +32,7 @@ from orq_runtime.events import Event, Sink
 from orq_runtime.model.environment import Freshness, Interpreter
 from orq_runtime.settings import Settings
 
-__all__ = ["Resolver", "Spec", "identify", "index_digest"]
+__all__ = ["Resolver", "Spec", "identify", "index_digest", "with_local"]
 
 _RECIPE = 2
 _AS_BEFORE = Freshness()
@@ -119,7 +119,7 @@ class Resolver:
         document = read_json(self._store.locks / f"{digest.key()}.json")
         if document is None or not is_preimage(document.get("preimage"), digest):
             return None
-        return _with_local(lock_of(document), spec)
+        return with_local(lock_of(document), spec)
 
     def resolve(
         self,
@@ -127,24 +127,28 @@ class Resolver:
         *,
         cached_first: bool = False,
         freshness: Freshness = _AS_BEFORE,
+        preferred: tuple[Pinned, ...] | None = None,
     ) -> Lock:
         """The lock of the spec. Blocks. Raises `ResolutionFailed` with uv's reason.
 
         `cached_first` takes what uv's cache has if that solves it, without asking an index;
-        `freshness` says what of an earlier lock may be used. An index that does not answer leaves
-        the last good lock in force.
+        `freshness` says what of an earlier lock may be used, and with `preferred` a new one is made
+        that keeps to those where it can. An index that does not answer leaves the last good lock in
+        force.
         """
-        if not freshness.is_new and (lock := self.known(spec)):
+        is_new = freshness.is_new or preferred is not None
+        if not is_new and (lock := self.known(spec)):
             return lock
         digest = spec.digest()
         key = digest.key()
         waiting = Event(phase="wait", state="started", subject=key, message="another is resolving")
         with self._store.exclusively("lock", key, on_wait=lambda: self._sink(waiting)):
             last = self.known(spec)
-            if last is not None and not freshness.is_new:
+            if last is not None and not is_new:
                 return last
+            kept = (last.packages if last else ()) if preferred is None else preferred
             try:
-                lock = self._asked(spec, last, freshness, cached_first=cached_first)
+                lock = self._asked(spec, kept, freshness, cached_first=cached_first)
             except IndexUnavailable as error:
                 if last is None:
                     raise
@@ -153,10 +157,10 @@ class Resolver:
             document = lock_document(lock)
             document["preimage"] = digest.preimage()
             write_json(self._store.locks / f"{key}.json", document)
-            return _with_local(lock, spec)
+            return with_local(lock, spec)
 
     def _asked(
-        self, spec: Spec, last: Lock | None, freshness: Freshness, *, cached_first: bool
+        self, spec: Spec, kept: Iterable[Pinned], freshness: Freshness, *, cached_first: bool
     ) -> Lock:
         if not spec.requirements and not any(wheel.requires for wheel in spec.local):
             return Lock(packages=(), direct=spec.direct)
@@ -164,10 +168,9 @@ class Resolver:
         self._sink(Event(phase="resolve", state="started", total=count))
         with self._store.scratch() as scratch:
             output = scratch / "pylock.toml"  # one with this name: uv keeps to what it holds
-            if last is not None and not freshness.upgrade:
-                output.write_text(
-                    pylock_text(last.packages, python="", declared="", local={}), "utf-8"
-                )
+            names = [item for item in kept if item.content is None]
+            if names and not freshness.upgrade:
+                output.write_text(preferences_text(names), "utf-8")
             text = self._compile(spec, scratch, output, freshness, cached_first=cached_first)
         packages = _checked(_chosen(text), (*spec.requirements, *spec.constraints, *spec.pins))
         self._sink(Event(phase="resolve", state="done", done=len(packages), total=len(packages)))
@@ -209,7 +212,7 @@ def _kept(error: IndexUnavailable) -> str:
     return f"the last good lock serves on: {error.message.splitlines()[0]}"
 
 
-def _with_local(lock: Lock, spec: Spec) -> Lock:
+def with_local(lock: Lock, spec: Spec) -> Lock:
     """The lock with the spec's local wheels as they are now, whatever else has their name."""
     own = [
         Pinned(name=w.name, version=w.version, digests=(), content=w.content) for w in spec.local

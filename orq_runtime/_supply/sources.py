@@ -80,7 +80,11 @@ class PythonBound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """Everything one component declares. `notes` say what was seen and left alone."""
+    """Everything one component declares.
+
+    `included` are the files that its requirements were read from, `notes` say what was seen and
+    left alone.
+    """
 
     component: Component
     requirements: tuple[Declared, ...] = ()
@@ -89,6 +93,7 @@ class Declaration:
     vendored: tuple[VendoredFile, ...] = ()
     python: tuple[PythonBound, ...] = ()
     locks: tuple[LockFile, ...] = ()
+    included: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -101,10 +106,12 @@ def read_component(component: Component) -> Declaration:
     requirements: list[Declared] = []
     constraints: list[Declared] = []
     names_itself = False
+    included: tuple[Path, ...] = ()
     if _exists(root / "requirements.txt"):
         listed = read_requirements(root / "requirements.txt", root)
         requirements += listed.requirements
         constraints += listed.constraints
+        included = listed.files
         names_itself = listed.names_itself
     project, own_lines, bounds, notes = _project(component)
     requirements += own_lines
@@ -121,6 +128,7 @@ def read_component(component: Component) -> Declaration:
         project=project,
         vendored=vendored,
         python=bounds,
+        included=included,
         locks=tuple(lock for name in LOCKS if (lock := read_lock(root / name))),
         notes=(*notes, *ignored),
     )

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-1. A request that was answered before, and whose declarations are byte for byte the same, is
-   answered from the memo: no resolver, no parser of requirements, not even their modules.
+1. A request that was answered before, and whose declarations are as they were, is answered from
+   the memo: no resolver, no parser of requirements, not even their modules.
 2. All else is the maker's, which is loaded when it is needed.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from orq_runtime.model.environment import (
     CleanReport,
     Component,
     Environment,
+    Explanation,
     Interpreter,
     StoredEnvironment,
     SupplyRequest,
@@ -108,16 +110,37 @@ class Supplier:
 
         Raises one of the `SupplyError` family and leaves nothing half-made.
         """
-        key = self._memo.key(request)
-        environment = None if key is None else self._memo.recall(key)
+        environment = self._memo.recall(request)
         if environment is None:
-            environment = self._maker().supply(request)
-            if key is not None:
-                self._memo.keep(key, environment)
+            read_ns = time.time_ns()
+            environment, included = self._maker().supply(request)
+            self._memo.keep(request, environment, included, read_ns)
         if environment.origin == "hit":
             self._sink(Event(phase="hit", state="done", subject=environment.key))
         self._store.touch(environment.key)
         return environment
+
+    def explain(self, request: SupplyRequest) -> Explanation:
+        """Supply, and say why the environment was found or had to be made. Blocks."""
+        environment = self._memo.recall(request)
+        if environment is not None:
+            self._store.touch(environment.key)
+            reason = "nothing that it was made from has changed since it was last asked for"
+            return Explanation(environment=environment, reason=reason)
+        read_ns = time.time_ns()
+        explanation, included = self._maker().explain(request)
+        self._memo.keep(request, explanation.environment, included, read_ns)
+        self._store.touch(explanation.environment.key)
+        return explanation
+
+    def write_lock(self, request: SupplyRequest) -> tuple[Path, Environment]:
+        """Supply, and write the lock beside the first component or the script. Blocks.
+
+        The lock is a `pylock.toml` (PEP 751). Raises `RequestError` where there is no such place.
+        """
+        place, environment = self._maker().write_lock(request)
+        self._store.touch(environment.key)
+        return place, environment
 
     def prepare(self, python: str | None) -> Interpreter:
         """Make ahead of time what every step on an interpreter needs. Blocks.

@@ -15,7 +15,7 @@ from orq_runtime.errors import BadComponent
 if TYPE_CHECKING:
     import tarfile
 
-__all__ = ["copy_tree", "digest_tree", "unpack"]
+__all__ = ["copy_tree", "digest_tree", "tree_paths", "unpack"]
 
 _RECIPE = 1
 _LEFT_OUT = frozenset(
@@ -103,8 +103,18 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> Non
         path.chmod(0o700 if member.mode & 0o100 else 0o600)
 
 
+def tree_paths(root: Path) -> list[str]:
+    """Every path whose stamp tells of a change in the tree: folders too, and the root."""
+    return [os.fspath(root), *(f"{root}/{relative}" for relative, _ in _walk(root))]
+
+
 def _entries(root: Path) -> Iterator[tuple[str, int]]:
     """Relative paths of files and links in a fixed order, with their modes."""
+    return (entry for entry in _walk(root) if not stat.S_ISDIR(entry[1]))
+
+
+def _walk(root: Path) -> Iterator[tuple[str, int]]:
+    """Files, links and folders; also a folder that is left out for what it holds."""
     todo = [""]
     while todo:
         folder = todo.pop()
@@ -116,20 +126,23 @@ def _entries(root: Path) -> Iterator[tuple[str, int]]:
         for entry in entries:
             relative = f"{folder}/{entry.name}" if folder else entry.name
             mode = entry.stat(follow_symlinks=False).st_mode
-            if _is_left_out(entry, relative, mode):
+            if _is_clutter(entry.name):
                 continue
             if stat.S_ISDIR(mode):
-                todo.append(relative)
+                yield relative, mode
+                if not _is_left_out(entry, relative):
+                    todo.append(relative)
             elif stat.S_ISREG(mode) or stat.S_ISLNK(mode):
                 yield relative, mode
 
 
-def _is_left_out(entry: os.DirEntry[str], relative: str, mode: int) -> bool:
-    """Version control, caches, virtual environments and what earlier builds left."""
-    if entry.name in _LEFT_OUT or entry.name.endswith(".pyc"):
-        return True
-    if not stat.S_ISDIR(mode):
-        return False
+def _is_clutter(name: str) -> bool:
+    """Version control and caches."""
+    return name in _LEFT_OUT or name.endswith(".pyc")
+
+
+def _is_left_out(entry: os.DirEntry[str], relative: str) -> bool:
+    """Virtual environments and what earlier builds left."""
     if entry.name.endswith(".egg-info") or os.path.lexists(os.path.join(entry.path, "pyvenv.cfg")):  # noqa: PTH118 - entry.path is a text
         return True
     if relative == "build":

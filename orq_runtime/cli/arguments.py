@@ -11,6 +11,7 @@ from orq_runtime.cli.options import (
     Options,
     add_cache_dir,
     add_files,
+    add_freshness,
     add_inputs,
     add_isolation,
     add_output,
@@ -142,6 +143,12 @@ def _supply(commands: _Commands[_Parser]) -> None:
         help="a component's folder, or FILE or FILE:FUNCTION: the file's script block counts too",
     )
     add_with(parser)
+    add_freshness(parser)
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="say why the environment was found or made: what differed, from which one",
+    )
     add_supplying(parser)
     add_isolation(parser, "builds of packages")
     add_output(parser, "the path alone (text), or all about it (json)")

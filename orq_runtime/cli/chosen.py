@@ -15,6 +15,8 @@ _NAMES = (
     "default_index",
     "find_links",
     "exclude_newer",
+    "locked",
+    "frozen",
 )
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "Options",
     "add_cache_dir",
     "add_files",
+    "add_freshness",
     "add_inputs",
     "add_isolation",
     "add_output",
@@ -35,6 +36,8 @@ class Options(argparse.Namespace):
     default_index: str | None
     find_links: list[str] | None
     exclude_newer: str | None
+    locked: bool | None
+    frozen: bool | None
     no_progress: bool
     quiet: bool
     output_format: str
@@ -56,6 +59,12 @@ class Options(argparse.Namespace):
     keep_files: bool
     # supply, install, schema
     targets: list[str]
+    lock: bool
+    upgrade: bool
+    upgrade_packages: list[str]
+    refresh: bool
+    explain: bool
+    vendor: bool
     language: str
     document: str
 
@@ -201,11 +210,55 @@ def add_supplying(parser: argparse.ArgumentParser) -> None:
         metavar="DATE",
         help="only what was published by then: 2022-07-01 [env: ORQ_RUNTIME_EXCLUDE_NEWER]",
     )
+    _add_lock_modes(group)
     group.add_argument("--no-progress", action="store_true", help="do not draw progress")
     group.add_argument(
         "-q", "--quiet", action="store_true", help="neither progress nor notes; errors stay"
     )
     add_cache_dir(parser)
+
+
+def _add_lock_modes(group: argparse._ArgumentGroup) -> None:
+    modes = group.add_mutually_exclusive_group()
+    modes.add_argument(
+        "--locked",
+        action="store_true",
+        default=None,
+        help="fail unless the lock beside the component fits it [env: ORQ_RUNTIME_LOCKED]",
+    )
+    modes.add_argument(
+        "--frozen",
+        action="store_true",
+        default=None,
+        help="take the lock beside the component as it is [env: ORQ_RUNTIME_FROZEN]",
+    )
+
+
+def add_freshness(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a supply makes anew, and what it writes beside a component."""
+    group = parser.add_argument_group("locks")
+    group.add_argument(
+        "--lock",
+        action="store_true",
+        help="write the lock, pylock.toml, beside the component (pylock.NAME.toml: a step's file)",
+    )
+    group.add_argument(
+        "-U", "--upgrade", action="store_true", help="resolve anew, to the newest versions"
+    )
+    group.add_argument(
+        "-P",
+        "--upgrade-package",
+        dest="upgrade_packages",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="resolve anew, to the newest version of this package; may be repeated",
+    )
+    group.add_argument(
+        "--refresh",
+        action="store_true",
+        help="ask the indexes again, and forget what they said before",
+    )
 
 
 def add_cache_dir(parser: argparse.ArgumentParser) -> None:

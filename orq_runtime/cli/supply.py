@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import supplying
 from orq_runtime.cli import jsontext
 from orq_runtime.cli.chosen import settings_of
+from orq_runtime.cli.explain import note
 from orq_runtime.cli.options import Options
 from orq_runtime.cli.progress import Progress
-from orq_runtime.cli.terminal import put
+from orq_runtime.cli.terminal import put, say
 from orq_runtime.errors import NotFound
-from orq_runtime.model.environment import Component, Environment, SupplyRequest
+from orq_runtime.model.environment import (
+    Component,
+    Environment,
+    Explanation,
+    Freshness,
+    SupplyRequest,
+)
 
 __all__ = ["supply"]
+
+_LONGEST_SHOWN = 100
 
 
 def supply(options: Options) -> int:
@@ -24,9 +34,25 @@ def supply(options: Options) -> int:
         Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress,
         supplying(settings_of(options), sink=progress, isolation=options.isolation) as supplier,
     ):
-        environment = supplier.supply(_request(supplier, options))
+        request = _request(supplier, options)
+        explanation: Explanation | None = None
+        place: Path | None = None
+        if options.lock:
+            place, environment = supplier.write_lock(request)
+        elif options.explain:
+            explanation = supplier.explain(request)
+            environment = explanation.environment
+        else:
+            environment = supplier.supply(request)
+    if place is not None and not options.quiet:
+        note(f"the lock is `{place}`")
+    if explanation is not None and options.output_format == "text":
+        say("\n".join(_explained(explanation)))
     if options.output_format == "json":
-        put(jsontext.dump(_document(environment)))
+        document = _document(environment)
+        if explanation is not None:
+            document["explanation"] = _explanation(explanation)
+        put(jsontext.dump(document))
     else:
         put(os.fsencode(environment.path) + b"\n")
     return 0
@@ -48,6 +74,11 @@ def _request(supplier: Supplier, options: Options) -> SupplyRequest:
         scripts=tuple(dict.fromkeys(scripts)),
         requirements=tuple(dict.fromkeys(options.requirements)),
         python=options.python,
+        freshness=Freshness(
+            upgrade=options.upgrade,
+            upgrade_packages=tuple(options.upgrade_packages),
+            refresh=options.refresh,
+        ),
     )
 
 
@@ -60,10 +91,37 @@ def _path(target: str) -> Path:
     raise NotFound(f"no such file or folder: `{target}`")
 
 
+def _explained(explanation: Explanation) -> Iterator[str]:
+    is_hit = explanation.environment.origin == "hit"
+    yield f"{'hit' if is_hit else 'miss'}: {explanation.reason}"
+    count = len(explanation.differences)
+    if explanation.nearest:
+        yield f"nearest: {explanation.nearest}, by {count} field{'' if count == 1 else 's'}"
+    for item in explanation.differences:
+        yield f"  {item.field}: {_clipped(item.wanted)}, there {_clipped(item.found)}"
+
+
+def _clipped(text: str) -> str:
+    shown = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
+    return f"`{shown}`" if text else "nothing"
+
+
+def _explanation(explanation: Explanation) -> dict[str, object]:
+    return {
+        "reason": explanation.reason,
+        "nearest": explanation.nearest or None,
+        "differences": [
+            {"field": item.field, "wanted": item.wanted, "found": item.found}
+            for item in explanation.differences
+        ],
+    }
+
+
 def _document(environment: Environment) -> dict[str, object]:
     interpreter = environment.interpreter
     return {
         "key": environment.key,
+        "content_key": environment.content_key,
         "path": str(environment.path),
         "python": str(environment.python),
         "origin": environment.origin,

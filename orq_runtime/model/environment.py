@@ -9,7 +9,9 @@ from typing import Literal
 __all__ = [
     "CleanReport",
     "Component",
+    "Difference",
     "Environment",
+    "Explanation",
     "Freshness",
     "Interpreter",
     "LockedPackage",
@@ -126,6 +128,30 @@ class Environment:
     local_modules: tuple[str, ...] = ()
     content_key: str = ""
     origin: Literal["built", "hit"] = field(default="hit", compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One field of a key that is not as it was: what is wanted, what another was made from."""
+
+    field: str
+    wanted: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Why a supply found its environment, or had to make it.
+
+    For one that was made, `nearest` is the key of the environment that differed least, empty where
+    there was none, and `differences` are the fields that made the miss: of the declarations where
+    those were new, and of the environment itself.
+    """
+
+    environment: Environment
+    reason: str
+    nearest: str = ""
+    differences: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

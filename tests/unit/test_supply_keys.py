@@ -6,15 +6,16 @@ import contextlib
 import io
 import tarfile
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orq_runtime._supply.install import environment_digest
+from orq_runtime._supply.install import content_digest, environment_digest
 from orq_runtime._supply.lock import Lock, Pinned
-from orq_runtime._supply.requirements import declared
+from orq_runtime._supply.requirements import Declared, declared, read_requirements
 from orq_runtime._supply.resolve import Spec, index_digest
 from orq_runtime._supply.store import Store
 from orq_runtime._supply.tree import digest_tree, unpack
@@ -56,6 +57,18 @@ def _spec(lines: list[str], *, index: str = "", newer: str | None = None) -> str
     return spec.digest().key()
 
 
+def _key_of(requirements: tuple[Declared, ...]) -> str:
+    spec = Spec(
+        requirements=requirements,
+        constraints=(),
+        local=(),
+        interpreter=_PYTHON,
+        index_digest="",
+        exclude_newer=None,
+    )
+    return spec.digest().key()
+
+
 @given(st.lists(st.sampled_from(["a", "b>1", "c[x]", "d ; python_version<'4'"]), unique=True))
 def test_the_order_of_lines_is_not_in_a_specs_key(lines: list[str]) -> None:
     """Declared in any order, even twice, it is one spec."""
@@ -75,32 +88,131 @@ def test_what_changes_a_resolution_changes_the_specs_key() -> None:
     assert 5 == len(keys)
 
 
+_TEXT = st.text(max_size=4) | st.sampled_from(["", "a", "b", "1", "content:c", "index", "local"])
 _PINS = st.builds(
     Pinned,
-    name=st.sampled_from(["a", "b"]),
-    version=st.sampled_from(["1", "2"]),
-    digests=st.lists(st.sampled_from(["x", "y"]), unique=True).map(tuple),
-    content=st.sampled_from([None, "c", "d"]),
+    name=_TEXT,
+    version=_TEXT,
+    digests=st.lists(_TEXT, unique=True, max_size=2).map(tuple),
+    content=st.none() | _TEXT,
+    file=_TEXT,
+    url=_TEXT,
+    size=st.integers(0, 2),
+)
+_PYTHONS = st.builds(
+    Interpreter,
+    path=st.sampled_from([Path("/usr/bin/python3"), Path("/opt/python3")]),
+    version=st.tuples(st.just(3), st.integers(10, 11), st.integers(1, 11)),
+    implementation=st.sampled_from(["cpython", "c"]),
+    cache_tag=st.just(""),
+    soabi=_TEXT,
+    platform=_TEXT,
+    libc=_TEXT,
+    prefix=st.sampled_from([Path("/usr"), Path("/opt")]),
+)
+_LOCKS = st.tuples(st.lists(_PINS, max_size=3), _PYTHONS)
+
+
+def _installed(pins: list[Pinned], python: Interpreter) -> object:
+    """What an environment is, wherever it lies: what is installed, for which interpreter."""
+    return (
+        [
+            (p.name, p.version, p.content, () if p.content is not None else sorted(p.digests))
+            for p in pins
+        ],
+        (python.implementation, python.version, python.soabi, python.platform, python.libc),
+    )
+
+
+@given(_LOCKS, _LOCKS)
+def test_no_two_different_environments_share_a_key(
+    first: tuple[list[Pinned], Interpreter], second: tuple[list[Pinned], Interpreter]
+) -> None:
+    """Content keys are equal exactly when what is installed is; local keys take the place too."""
+    content, local = [], []
+    for pins, python in (first, second):
+        lock = Lock(packages=tuple(pins), direct=())
+        content.append(content_digest(lock, python).key())
+        local.append(environment_digest(lock, python).key())
+    is_same = _installed(*first) == _installed(*second)
+
+    assert is_same == (content[0] == content[1])
+    assert (is_same and first[1].path == second[1].path) == (local[0] == local[1])
+
+
+@given(_LOCKS, st.sampled_from(["/a/python3", "/b/python3"]))
+def test_the_interpreters_path_is_in_the_local_key_alone(
+    made: tuple[list[Pinned], Interpreter], path: str
+) -> None:
+    """On another machine the interpreter lies elsewhere, and the content key is the same."""
+    pins, python = made
+    moved = replace(python, path=Path(path), prefix=Path(path).parent, cache_tag="other")
+    lock = Lock(packages=tuple(pins), direct=("x",))
+
+    assert content_digest(lock, python).key() == content_digest(lock, moved).key()
+    assert environment_digest(lock, python).key() != environment_digest(lock, moved).key()
+
+
+_LINES = st.lists(
+    st.sampled_from(["a", "a==1", "b>1", "c[x]", "d ; python_version<'4'"]), max_size=3
 )
 
 
-@given(st.lists(_PINS, max_size=3), st.lists(_PINS, max_size=3))
-def test_different_locks_have_different_environments(
-    first: list[Pinned], second: list[Pinned]
+@given(_LINES, _LINES, _LINES, st.sampled_from([None, "2022-07-01"]), st.sampled_from(["", "i"]))
+def test_each_part_of_a_spec_counts_as_that_part(
+    lines: list[str], limits: list[str], pins: list[str], newer: str | None, index: str
 ) -> None:
-    """Keys are equal exactly when what is installed is equal; a local file counts by content."""
+    """A requirement is no constraint and a constraint no pin; only empty parts are alike."""
 
-    def installed(pins: list[Pinned]) -> list[object]:
-        return [
-            (p.name, p.version, p.content or tuple(sorted(p.digests)), p.content is None)
-            for p in pins
-        ]
+    def key(*parts: list[str], newer: str | None = newer, index: str = index) -> str:
+        stated = [tuple(declared(line, f"f:{n}") for n, line in enumerate(part)) for part in parts]
+        return (
+            Spec(
+                requirements=stated[0],
+                constraints=stated[1],
+                pins=stated[2],
+                local=(),
+                interpreter=_PYTHON,
+                index_digest=index,
+                exclude_newer=newer,
+            )
+            .digest()
+            .key()
+        )
 
-    keys = [
-        environment_digest(Lock(packages=tuple(pins), direct=()), _PYTHON).key()
-        for pins in (first, second)
-    ]
-    assert (installed(first) == installed(second)) == (keys[0] == keys[1])
+    own = key(lines, limits, pins)
+    for order in ((1, 0, 2), (2, 1, 0), (0, 2, 1)):
+        parts = [lines, limits, pins]
+        moved = [parts[place] for place in order]
+        is_same = [set(part) for part in moved] == [set(part) for part in parts]
+        assert is_same == (key(*moved) == own)
+    assert own not in (
+        key(lines, limits, pins, newer="2021-01-01"),
+        key(lines, limits, pins, index="other"),
+        key([*lines, "e"], limits, pins),
+    )
+
+
+@given(
+    st.lists(st.sampled_from(["alpha", "beta>=1", "gamma[x]<2"]), unique=True, min_size=1),
+    st.lists(st.sampled_from(["# a remark", "", "   ", "#"]), max_size=3),
+    st.booleans(),
+)
+def test_comments_and_the_order_of_lines_are_in_no_key(
+    lines: list[str], clutter: list[str], is_reversed: bool
+) -> None:
+    """A requirements file that says the same in other words gives the same spec."""
+
+    def stated(text: str, name: str) -> str:
+        with tempfile.TemporaryDirectory(suffix=name) as folder:
+            root = make_component(Path(folder), {"requirements.txt": text})
+            read = read_requirements(root / "requirements.txt", root)
+        return _key_of(read.requirements)
+
+    plain = stated("\n".join(lines), "one")
+    other = [*clutter, *(f"  {line}  # why" for line in lines)]
+
+    assert plain == stated("\n".join(other[::-1] if is_reversed else other) + "\n", "two")
 
 
 def test_credentials_are_not_in_what_is_kept() -> None:
