@@ -16,7 +16,7 @@
         home/                      HOME and working folder of uv, not the user's
 
 Laws: a name in environments/, support/ or wheels/ means a complete folder. An environment is built
-under the exclusive lock of its key; a lease is a shared one. Whoever makes something holds
+under its maker's exclusive lock; a lease is a shared lock of its own. Whoever makes something holds
 `guards/activity.lock` shared, so that `clean` does not take wheels and caches from under it.
 """
 
@@ -64,6 +64,14 @@ class Store:
         """The lock file of one thing."""
         return self.root / "guards" / f"{kind}-{key}.lock"
 
+    def maker_guard(self, kind: str, key: str) -> Path:
+        """The lock file of whoever makes one thing.
+
+        Not the one that leases are held on: whoever waits here would wait for the first user of
+        what it wants, too.
+        """
+        return self.guard(f"making-{kind}", key)
+
     @property
     def activity(self) -> Path:
         """Held shared by whoever makes something, exclusively by `clean`."""
@@ -87,7 +95,8 @@ class Store:
         self, kind: str, key: str, *, on_wait: Callable[[], None] | None = None
     ) -> Iterator[None]:
         """Hold the lock under which one thing is made. Raises `StoreBusy` after `wait_seconds`."""
-        with _fs.lock(self.guard(kind, key), timeout_seconds=self.wait_seconds, on_wait=on_wait):
+        guard = self.maker_guard(kind, key)
+        with _fs.lock(guard, timeout_seconds=self.wait_seconds, on_wait=on_wait):
             yield
 
     @contextlib.contextmanager

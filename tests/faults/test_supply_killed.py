@@ -118,7 +118,7 @@ def test_the_wait_for_anothers_lock_is_bounded_and_told(shop: Shop, tmp_path: Pa
     heard = Recorder()
     store = Store(shop.root / "cache", wait_seconds=0.05)
     with (
-        _fs.lock(store.guard("environment", "k"), timeout_seconds=1),
+        _fs.lock(store.maker_guard("environment", "k"), timeout_seconds=1),
         pytest.raises(StoreBusy) as failed,
         store.exclusively(
             "environment", "k", on_wait=lambda: heard(Event(phase="wait", state="started"))
@@ -135,7 +135,7 @@ def test_a_supply_waits_for_the_one_that_makes_the_same(shop: Shop) -> None:
     made = shop.supply(requirements=["alpha"])
     shop.supplier().clean()
     heard = Recorder()
-    guard = Store(shop.root / "cache").guard("environment", made.key)
+    guard = Store(shop.root / "cache").maker_guard("environment", made.key)
     child = subprocess.Popen(
         [sys.executable, "-c", _HOLDER, str(guard)],
         cwd=_REPOSITORY,

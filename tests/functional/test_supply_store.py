@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,6 +93,22 @@ def test_ten_threads_make_one_environment_once(shop: Shop, component: Path) -> N
 
     assert 1 == len({environment.key for environment in found})
     assert (2, 2) == (heard.count("install"), heard.count("build"))
+
+
+def test_who_waits_for_a_maker_does_not_wait_for_its_lease(shop: Shop, component: Path) -> None:
+    """Eight threads that supply and then keep what they got all get it."""
+    everybody = threading.Barrier(8)
+
+    def supply_and_keep(_: int) -> str:
+        environment = shop.supply(component)
+        with shop.supplier().lease(environment):
+            everybody.wait(120)
+            return environment.key
+
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(supply_and_keep, range(8)))
+
+    assert 1 == len(keys)
 
 
 def test_a_second_supply_starts_no_uv_also_from_a_new_process(

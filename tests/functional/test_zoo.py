@@ -127,10 +127,10 @@ def test_what_was_printed_survives_a_kill(call: Call) -> None:
 
 def test_a_killed_run_has_its_usage(call: Call) -> None:
     """Processor time and memory are known of a run that was stopped at its deadline."""
-    outcome = call(_animal("spins"), limits=_SHORT)
+    outcome = call(_animal("spins"), limits=Limits(wall_seconds=1.0))
 
     assert outcome.usage.cpu_seconds is not None
-    assert outcome.usage.cpu_seconds > 0.1
+    assert outcome.usage.cpu_seconds > 0.02
     assert (outcome.usage.peak_memory_bytes or 0) > 1_000_000
 
 
