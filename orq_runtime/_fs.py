@@ -24,11 +24,15 @@ from pathlib import Path
 from orq_runtime.errors import StoreBusy, StoreError
 
 __all__ = [
+    "check_lock",
     "lock",
+    "lock_folder",
     "publish",
+    "remove_lock",
     "remove_tree",
     "scratch",
     "sweep",
+    "sweep_drafts",
     "sync_file_system",
     "try_lock",
     "write_atomic",
@@ -36,6 +40,9 @@ __all__ = [
 
 _LOCK_POLL_SECONDS = 0.02
 _LOCK_SUFFIX = ".lock"
+_DRAFT_SUFFIX = ".draft"
+_HINT = "choose a cache folder you may write with --cache-dir"
+_HINT_LOCKS = "choose a cache folder on a local disk with --cache-dir"
 
 
 @contextlib.contextmanager
@@ -49,99 +56,102 @@ def lock(
     """Hold a kernel lock on `path` (made if missing). Blocks up to `timeout_seconds`.
 
     `on_wait` is called once if the lock is not free at once. Raises `StoreBusy` when the time is
-    over and `StoreError` when the file cannot be opened.
+    over and `StoreError` when the file cannot be opened or locked.
     """
-    descriptor = _open_lock(path)
+    deadline = time.monotonic() + timeout_seconds
+    told = False
+    while (descriptor := try_lock(path, shared=shared)) is None:
+        if on_wait is not None and not told:
+            told = True
+            on_wait()
+        if time.monotonic() > deadline:
+            raise StoreBusy(
+                f"`{path.name}` is held by another process for over {timeout_seconds:g} s",
+                hint="wait for it to end, or end it",
+            )
+        # polled: the kernel has no flock with a deadline that is safe among threads
+        select.select([], [], [], _LOCK_POLL_SECONDS)
     try:
-        _acquire(descriptor, path, shared=shared, timeout_seconds=timeout_seconds, on_wait=on_wait)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def try_lock(path: Path, *, shared: bool = False) -> int | None:
-    """A descriptor that holds the lock, or None when another holds it. The caller closes it."""
-    descriptor = _open_lock(path)
+def try_lock(path: Path, *, shared: bool = False, mode: int = 0o600) -> int | None:
+    """A descriptor that holds the lock, or None when another holds it. The caller closes it.
+
+    A lock file may be removed by whoever holds it exclusively; what is held here is always the
+    file that has the name. Raises `StoreError` when it cannot be opened or locked.
+    """
+    while True:
+        descriptor = _open_lock(path, mode)
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError as error:
+            os.close(descriptor)
+            raise StoreError(f"cannot lock `{path}`: {error.strerror}", hint=_HINT_LOCKS) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # removed between its opening and our lock: it guards nothing
+
+
+def _open_lock(path: Path, mode: int) -> int:
+    try:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+    except OSError as error:
+        raise StoreError(f"cannot open the lock `{path}`: {error.strerror}", hint=_HINT) from error
+
+
+def lock_folder(path: Path, *, shared: bool = False) -> int | None:
+    """As `try_lock`, on a folder itself, which needs no right to write; None also without one."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        if _is_at(descriptor, path):
+            return descriptor
     except BlockingIOError:
-        os.close(descriptor)
-        return None
+        pass
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    os.close(descriptor)
+    return None
 
 
-def _open_lock(path: Path) -> int:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(
-            f"cannot open the lock `{path}`: {error.strerror}",
-            hint="choose a cache folder you may write with --cache-dir",
-        ) from error
+def check_lock(path: Path) -> None:
+    """Make sure that a lock on `path`, which the caller holds now, keeps others out.
 
-
-def _acquire(
-    descriptor: int,
-    path: Path,
-    *,
-    shared: bool,
-    timeout_seconds: float,
-    on_wait: Callable[[], None] | None,
-) -> None:
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    deadline = time.monotonic() + timeout_seconds
-    told = False
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if on_wait is not None and not told:
-                told = True
-                on_wait()
-            if time.monotonic() > deadline:
-                raise StoreBusy(
-                    f"`{path.name}` is held by another process for over {timeout_seconds:g} s",
-                    hint="wait for it to end, or end it",
-                ) from None
-            # polled: the kernel has no flock with a deadline that is safe among threads
-            select.select([], [], [], _LOCK_POLL_SECONDS)
-        else:
-            return
-
-
-@contextlib.contextmanager
-def scratch(parent: Path) -> Iterator[Path]:
-    """A private folder under `parent`, gone at the end unless it was published.
-
-    Its lock file beside it is held meanwhile, so that `sweep` by anybody leaves it alone.
+    Some network file systems give every lock to everybody. Raises `StoreError`.
     """
+    second = try_lock(path)
+    if second is not None:
+        os.close(second)
+        raise StoreError(f"locks do not hold on the file system of `{path}`", hint=_HINT_LOCKS)
+
+
+def remove_lock(path: Path) -> bool:
+    """Remove a lock file that nobody holds; False when somebody does."""
+    held = try_lock(path)
+    if held is None:
+        return False
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write in `{parent}`: {error.strerror}",
-            hint="choose a cache folder you may write with --cache-dir",
-        ) from error
-    while True:
-        folder = parent / os.urandom(8).hex()
-        guard = folder.with_name(folder.name + _LOCK_SUFFIX)
-        held = try_lock(guard)
-        if held is None:  # a sweeper locked the new guard between its making and our lock,
-            continue
-        if _is_at(held, guard):
-            break
-        os.close(held)  # or removed it there: what we hold guards nothing
-    try:
-        folder.mkdir(mode=0o700)
-        yield folder
+        path.unlink(missing_ok=True)
     finally:
-        remove_tree(folder)
-        guard.unlink(missing_ok=True)
         os.close(held)
+    return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
@@ -152,30 +162,60 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """A private folder under `parent`, gone at the end unless it was published.
+
+    Its lock file beside it is held meanwhile, so that `sweep` by anybody leaves it alone. What
+    cannot be removed at the end, because somebody still writes there, is left to a later sweep.
+    """
+    while True:
+        folder = parent / os.urandom(8).hex()
+        guard = folder.with_name(folder.name + _LOCK_SUFFIX)
+        held = try_lock(guard)
+        if held is not None:  # else a sweeper was faster; the name is its to remove
+            break
+    try:
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            guard.unlink(missing_ok=True)
+            raise StoreError(f"cannot write in `{parent}`: {error.strerror}", hint=_HINT) from error
+        yield folder
+    finally:
+        try:
+            with contextlib.suppress(OSError):
+                remove_tree(folder)
+                guard.unlink(missing_ok=True)
+        finally:
+            os.close(held)
+
+
 def sweep(parent: Path) -> int:
     """Remove the scratch folders under `parent` whose makers are dead; how many there were.
 
     A folder without a lock file is garbage too: a child that outlived its maker made it again.
+    What cannot be removed, because such a child still writes there, stays for the next sweep.
     """
+    try:
+        with os.scandir(parent) as entries:
+            names = {entry.name.removesuffix(_LOCK_SUFFIX) for entry in entries} - {""}
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
     removed = 0
-    if not parent.is_dir():
-        return removed
-    for guard in parent.glob("*" + _LOCK_SUFFIX):
-        held = try_lock(guard)
+    for name in sorted(names):
+        folder, guard = parent / name, parent / (name + _LOCK_SUFFIX)
+        held = try_lock(guard)  # made again if need be: two sweepers never remove one folder
         if held is None:
             continue
         try:
-            folder = guard.with_name(guard.name.removesuffix(_LOCK_SUFFIX))
-            removed += folder.exists()
-            remove_tree(folder)
-            guard.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                is_there = folder.is_dir()
+                remove_tree(folder)
+                guard.unlink(missing_ok=True)
+                removed += is_there
         finally:
             os.close(held)
-    for folder in parent.iterdir():
-        has_guard = folder.with_name(folder.name + _LOCK_SUFFIX).exists()
-        if folder.suffix != _LOCK_SUFFIX and not has_guard and folder.is_dir():
-            removed += 1
-            remove_tree(folder)
     return removed
 
 
@@ -185,6 +225,9 @@ def publish(staged: Path, target: Path) -> bool:
     Everything in it is synced before the rename and the rename after it, so that a power cut leaves
     either nothing or all of it. The folder's own write bit goes last: a folder without it cannot be
     renamed by an ordinary user.
+
+    An error of the last sync is no failure: the folder is complete and others use it already. All
+    that a power cut could take away then is the name, and nothing is what a miss finds.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     _make_read_only(staged)
@@ -195,23 +238,36 @@ def publish(staged: Path, target: Path) -> bool:
         if target.is_dir():
             return False
         raise
-    target.chmod(0o555)
-    _sync_folder(target.parent)
+    with contextlib.suppress(OSError):
+        target.chmod(0o555)
+        _sync_folder(target.parent)
     return True
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file that readers see whole: old content, new content, or no file."""
+    """Write a file that readers see whole: old content, new content, or no file.
+
+    The draft beside it is locked while it is written: one whose lock is free is garbage.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    while True:
+        draft = path.with_name(f".{path.name}.{os.urandom(6).hex()}{_DRAFT_SUFFIX}")
+        held = try_lock(draft, mode=0o666)
+        if held is not None:
+            break
     try:
-        with open(draft, "xb") as file:
+        with open(held, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+            draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def sweep_drafts(folder: Path) -> int:
+    """Remove the drafts of `write_atomic` whose writers are dead; how many there were."""
+    return sum(remove_lock(draft) for draft in folder.glob(f".*{_DRAFT_SUFFIX}"))
 
 
 def sync_file_system(path: Path) -> None:

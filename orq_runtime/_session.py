@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from orq_runtime import _fs
 from orq_runtime._run import codec
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.cgroup import Mechanism
@@ -44,6 +45,7 @@ from orq_runtime.model.environment import (
     Environment,
     Explanation,
     Freshness,
+    Interpreter,
     SupplyRequest,
 )
 from orq_runtime.model.limits import Limits
@@ -107,6 +109,7 @@ class Session:
         self._lock = threading.Lock()
         self._is_closed = False
         self._leases: dict[str, Lease] = {}
+        self._bundles: dict[Path, int] = {}
 
     # -- supply --------------------------------------------------------------------------------
 
@@ -158,7 +161,7 @@ class Session:
 
     def _leased(self, request: SupplyRequest) -> Environment:
         """The environment, held for as long as the session: zygotes and spares live in it."""
-        for attempt in (1, 2):
+        for is_last in (False, False, False, True):
             environment = self.supplier.supply(request)
             with self._lock:
                 if environment.key in self._leases:
@@ -166,11 +169,23 @@ class Session:
                 try:
                     self._leases[environment.key] = self.supplier.lease(environment)
                 except StoreError:  # cleaned away since it was found: make it again
-                    if attempt == 2:
+                    if is_last:
                         raise
                 else:
                     return environment
         raise AssertionError("the loop returns or raises")
+
+    def _bundle(self, interpreter: Interpreter) -> Path:
+        """The guest for an interpreter, held for as long as the session."""
+        while True:
+            bundle = stage(self.settings.cache_dir, interpreter)
+            with self._lock:
+                if bundle in self._bundles:
+                    return bundle
+                held = _fs.lock_folder(bundle, shared=True)
+                if held is not None:  # else it was cleaned away since: make it again
+                    self._bundles[bundle] = held
+                    return bundle
 
     # -- a run ---------------------------------------------------------------------------------
 
@@ -190,7 +205,7 @@ class Session:
         environment = self._leased(request)
         supplied_ns = time.monotonic_ns()
         plan = language(step.language).plan(step, components, environment, code)
-        bundle = stage(self.settings.cache_dir, environment.interpreter)
+        bundle = self._bundle(environment.interpreter)
         seal, artifacts = codec.new_seal(), list[Artifact]()
         environ = {**GUEST_VARIABLES, **self.policy.environ}
         message = codec.encode_request(
@@ -330,6 +345,8 @@ class Session:
         for lease in self._leases.values():
             lease.close()
         self._leases.clear()
+        while self._bundles:
+            os.close(self._bundles.popitem()[1])
         self._workshop.close()
 
 

@@ -11,6 +11,7 @@ The host's own site-packages never come near a guest's path.
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,7 +22,7 @@ from orq_runtime.errors import NeverStarted
 from orq_runtime.model.environment import Interpreter
 from orq_sandbox import wire
 
-__all__ = ["stage"]
+__all__ = ["clean", "stage"]
 
 _COMPILE_SECONDS = 120
 
@@ -50,10 +51,42 @@ def stage(cache_dir: Path, interpreter: Interpreter) -> Path:
     """
     target = cache_dir / "guest" / "v1" / _key(interpreter.cache_tag, interpreter.version)
     if not target.is_dir():
+        _fs.sweep(cache_dir / "staging")
         with _fs.scratch(cache_dir / "staging") as folder:
             _fill(folder / "bundle", interpreter)
             _fs.publish(folder / "bundle", target)
     return target
+
+
+def clean(cache_dir: Path, *, only_old: bool = False) -> int:
+    """Remove the bundles that no session holds; how many. `only_old` keeps this guest's own."""
+    _fs.sweep(cache_dir / "staging")
+    parent = cache_dir / "guest" / "v1"
+    removed = 0
+    for bundle in sorted(parent.iterdir()) if parent.is_dir() else ():
+        if only_old and _is_ours(bundle):
+            continue
+        held = _fs.lock_folder(bundle)
+        if held is None:
+            continue
+        try:
+            with _fs.scratch(cache_dir / "staging") as folder:
+                bundle.chmod(0o700)  # a folder that is not writable cannot be moved
+                bundle.rename(folder / bundle.name)
+        finally:
+            os.close(held)
+        removed += 1
+    return removed
+
+
+def _is_ours(bundle: Path) -> bool:
+    """Whether a bundle holds this guest, byte for byte."""
+    package = bundle / "orq_sandbox"
+    places = [bundle / name if name == "__main__.py" else package / name for name, _ in _sources()]
+    try:
+        return [path.read_bytes() for path in places] == [content for _, content in _sources()]
+    except OSError:
+        return False
 
 
 def _fill(folder: Path, interpreter: Interpreter) -> None:

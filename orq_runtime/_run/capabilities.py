@@ -12,6 +12,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -28,7 +29,7 @@ from orq_runtime._run.bundle import stage
 from orq_runtime._run.ground import Ground, Grounds
 from orq_runtime._run.launch import start_guest, why_it_died
 from orq_runtime._run.wall import Wall, system_grants
-from orq_runtime.errors import RequestError, SandboxError, WallUnavailable
+from orq_runtime.errors import RequestError, SandboxError, StoreError, WallUnavailable
 from orq_runtime.model.environment import Interpreter
 
 __all__ = ["CONFINED", "TIERS", "Capability", "choose", "try_tier"]
@@ -91,7 +92,8 @@ def try_tier(
         return Capability(tier=tier, is_available=False, reason=error.message)
     finally:
         ground.remove()
-    _fs.write_atomic(note, json.dumps(found).encode())
+    with contextlib.suppress(OSError, StoreError):  # a cache that cannot be written forgets it
+        _fs.write_atomic(note, json.dumps(found).encode())
     return Capability(tier=tier, is_available=True, landlock=_number(found.get("landlock")))
 
 

@@ -32,6 +32,7 @@ from typing import Final
 
 from orq_runtime import _fs
 from orq_runtime._run.cgroup_files import Files
+from orq_runtime.errors import StoreError
 
 __all__ = ["Home", "end_processes", "record", "sweep_parent", "sweep_recorded"]
 
@@ -215,11 +216,15 @@ def _folders(parent: Path, prefix: str) -> list[Path]:
 
 
 def record(register: Path, parents: Iterable[Path]) -> None:
-    """Write down where this host has homes, for a later one that lives in another group."""
+    """Write down where this host has homes, for a later one that lives in another group.
+
+    A register that cannot be written remembers nothing.
+    """
     for parent in parents:
         name = hashlib.sha256(os.fsencode(parent)).hexdigest()[:16]
         if not (register / name).exists():
-            _fs.write_atomic(register / name, os.fsencode(parent))
+            with contextlib.suppress(OSError, StoreError):
+                _fs.write_atomic(register / name, os.fsencode(parent))
 
 
 def sweep_recorded(register: Path, root: Path, files: Files) -> int:
@@ -228,9 +233,16 @@ def sweep_recorded(register: Path, root: Path, files: Files) -> int:
     for entry in register.iterdir() if register.is_dir() else ():
         if entry.name.startswith("."):
             continue
-        parent = Path(os.fsdecode(entry.read_bytes()))
+        try:
+            parent = Path(os.fsdecode(entry.read_bytes()))
+        except FileNotFoundError:  # another host sweeps at the same time
+            continue
         gone, left = sweep_parent(parent, files) if parent.is_relative_to(root) else (0, 0)
         removed += gone
         if not left:
             entry.unlink(missing_ok=True)
+            if _folders(
+                parent, _PREFIX
+            ):  # a host that came meanwhile saw the entry, and relies on it
+                record(register, [parent])
     return removed

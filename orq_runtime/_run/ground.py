@@ -46,8 +46,9 @@ class Ground:
         return folder
 
     def remove(self) -> None:
-        """Take the ground away, once its guest is dead."""
-        _fs.remove_tree(self.scratch)
+        """Take the ground away, once its guest is dead; what stays goes with the session."""
+        with contextlib.suppress(OSError):
+            _fs.remove_tree(self.scratch)
 
 
 class Grounds:

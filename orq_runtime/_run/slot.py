@@ -131,4 +131,5 @@ class Slot:
         self.pidfd = -1
         self.leaf.close()
         if self._folder is not None:
-            _fs.remove_tree(self._folder)
+            with contextlib.suppress(OSError):  # what cannot go yet goes with the session
+                _fs.remove_tree(self._folder)

@@ -21,6 +21,7 @@ from orq_runtime._digest import Digest, digest_file
 from orq_runtime._supply.files import open_regular
 from orq_runtime._supply.hooks import Bench
 from orq_runtime._supply.install import Installer
+from orq_runtime._supply.lock import Lock
 from orq_runtime._supply.requirements import Declared
 from orq_runtime._supply.resolve import Resolver, Spec, identify, index_digest
 from orq_runtime._supply.runner import workplace
@@ -28,7 +29,7 @@ from orq_runtime._supply.sources import build_system_of
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.tree import copy_tree, digest_tree, unpack
 from orq_runtime._supply.wheels import LocalWheel, keep_wheel, stored_wheel
-from orq_runtime.errors import BuildFailed, ResolutionFailed
+from orq_runtime.errors import BuildFailed, ResolutionFailed, StoreError
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import Interpreter
@@ -37,6 +38,7 @@ from orq_runtime.settings import Settings
 __all__ = ["BUILD_KIT", "Builder", "Source"]
 
 _RECIPE = 1
+_LEASE_TRIES = 4
 BUILD_KIT = ("setuptools", "wheel")
 
 
@@ -122,10 +124,22 @@ class Builder:
         )
         # what `prepare` made ahead of time serves any build, with or without an index
         lock = self._resolver.resolve(spec, cached_first=True)
-        installed, _ = self._installer.install(lock, interpreter)
-        self._store.touch(installed.key)
-        with self._store.leased("environment", installed.path):
-            yield installed.path
+        with contextlib.ExitStack() as stack:
+            yield self._leased(lock, interpreter, stack)
+
+    def _leased(self, lock: Lock, interpreter: Interpreter, stack: contextlib.ExitStack) -> Path:
+        tries = _LEASE_TRIES
+        while True:
+            tries -= 1
+            installed, _ = self._installer.install(lock, interpreter)
+            try:
+                stack.enter_context(self._store.leased("environment", installed.path))
+            except StoreError:  # cleaned away since it was made: make it again
+                if not tries:
+                    raise
+            else:
+                self._store.touch(installed.key)
+                return installed.path
 
     def _key(self, source: Source, interpreter: Interpreter) -> str:
         digest = Digest("build", _RECIPE).text("source", source.digest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from orq_runtime import _fs
@@ -20,7 +21,10 @@ def list_environments(store: Store) -> list[StoredEnvironment]:
 
 
 def clean(store: Store) -> CleanReport:
-    """Remove all that no lease and no supply in progress holds. Blocks while it deletes."""
+    """Remove all that no lease and no supply in progress holds. Blocks while it deletes.
+
+    A supply waits for none of it: names are taken away at once, and files removed afterwards.
+    """
     if not store.root.is_dir():
         return CleanReport()
     removed = freed = 0
@@ -29,31 +33,31 @@ def clean(store: Store) -> CleanReport:
     for kind, parent in (("environment", store.environments), ("support", store.support)):
         for path in _folders(parent):
             size = _size(path)
-            if not _remove(store, kind, path):
+            if _is_removed(store, kind, path):
+                freed += size
+                removed += kind == "environment"
+            elif path.is_dir():  # else another cleaning was faster
                 kept.append(f"{kind} {path.name}: in use")
-                continue
-            freed += size
-            if kind == "environment":
-                removed += 1
-                (store.used / path.name).unlink(missing_ok=True)
-    idle = _fs.try_lock(store.activity)
-    if idle is None:
-        kept.append("wheels, locks and uv's cache: a supply is going on")
-        return CleanReport(removed=removed, freed_bytes=freed, kept=tuple(kept))
-    try:
-        for path in (
-            store.wheels,
-            store.builds,
-            store.locks,
-            store.memos,
-            store.interpreters,
-            store.uv_cache,
-        ):
-            freed += _size(path)
-            _fs.remove_tree(path)
-    finally:
-        os.close(idle)
+    with store.scratch() as scratch:
+        idle = _fs.try_lock(store.activity)
+        if idle is None:
+            kept.append("wheels, locks and uv's cache: a supply is going on")
+        else:
+            try:
+                freed += sum(_size(path) for path in _take_the_rest(store, scratch))
+            finally:
+                os.close(idle)
     return CleanReport(removed=removed, freed_bytes=freed, kept=tuple(kept))
+
+
+def _take_the_rest(store: Store, scratch: Path) -> Iterator[Path]:
+    """Move all that leads to environments out of the way; where each thing is now."""
+    for path in (
+        *(store.wheels, store.builds, store.locks),
+        *(store.memos, store.interpreters, store.uv_cache),
+    ):
+        with contextlib.suppress(FileNotFoundError):
+            yield path.rename(scratch / path.name)
 
 
 def _stored(store: Store, path: Path) -> StoredEnvironment:
@@ -80,18 +84,10 @@ def _in_use(guard: Path) -> bool:
     return held is None
 
 
-def _remove(store: Store, kind: str, path: Path) -> bool:
+def _is_removed(store: Store, kind: str, path: Path) -> bool:
     """Take the name away first: a folder that is half removed has no name in the store."""
-    held = _fs.try_lock(store.guard(kind, path.name))
-    if held is None:
-        return False
-    try:
-        with store.scratch() as scratch:
-            path.chmod(0o700)
-            path.rename(scratch / path.name)
-    finally:
-        os.close(held)
-    return True
+    with store.taken(kind, path) as place:
+        return place is not None
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -137,6 +137,7 @@ class Installer:
                 self._fill(staged, lock, interpreter, key)
                 self._describe(staged, digest, lock, interpreter, scratch)
                 self._sink(Event(phase="publish", state="started", subject=key))
+                self._store.touch(key)  # before it has a name: a cleaning by age must not take it
                 _fs.publish(staged, self._store.environments / key)
                 self._sink(Event(phase="publish", state="done", subject=key))
             installed = read_installed(

@@ -23,6 +23,7 @@ under its maker's exclusive lock; a lease is a shared lock of its own. Whoever m
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -80,14 +81,13 @@ class Store:
     @contextlib.contextmanager
     def making(self) -> Iterator[None]:
         """Held around everything that writes to the store. Sweeps what the dead left behind."""
-        with _writing(self.root), contextlib.ExitStack() as stack:
-            stack.enter_context(
-                _fs.lock(self.activity, shared=True, timeout_seconds=self.wait_seconds)
-            )
+        with (
+            _writing(self.root),
+            _fs.lock(self.activity, shared=True, timeout_seconds=self.wait_seconds),
+        ):
+            _fs.check_lock(self.activity)
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(OSError):
-                # a child of a dead maker may still be writing there: the next sweep gets it
-                _fs.sweep(self.staging)
+            _fs.sweep(self.staging)
             yield
 
     @contextlib.contextmanager
@@ -101,12 +101,45 @@ class Store:
 
     @contextlib.contextmanager
     def leased(self, kind: str, path: Path) -> Iterator[None]:
-        """Keep a folder of the store from being removed. Raises `StoreError` if it is gone."""
-        guard = self.guard(kind, path.name)
-        with _fs.lock(guard, shared=True, timeout_seconds=_LEASE_WAIT_SECONDS):
+        """Keep a folder of the store from being removed. Raises `StoreError` if it is gone.
+
+        In a store that cannot be written it is the folder itself that is locked.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                guard = _fs.lock(
+                    self.guard(kind, path.name), shared=True, timeout_seconds=_LEASE_WAIT_SECONDS
+                )
+                stack.enter_context(guard)
+            except StoreError as error:
+                held = _fs.lock_folder(path, shared=True) if _cannot_write(error) else None
+                if held is None:
+                    raise
+                stack.callback(os.close, held)
             if not path.is_dir():
                 raise StoreError(f"was removed from the cache: `{path}`", hint="supply it again")
             yield
+
+    @contextlib.contextmanager
+    def taken(self, kind: str, path: Path) -> Iterator[Path | None]:
+        """Take a folder's name away for good, if no lease and no maker holds it.
+
+        Gives where the folder is now, private and gone at the end, or None: it is in use, or
+        another was faster. Its locks are free again by then: others may make it anew at once.
+        """
+        with self.scratch() as scratch:
+            place = scratch / path.name
+            with contextlib.ExitStack() as stack:
+                held = _fs.try_lock(self.guard(kind, path.name))
+                if held is not None:
+                    stack.callback(os.close, held)
+                    held = _fs.lock_folder(path)  # a lease of somebody who cannot write
+                if held is not None:
+                    stack.callback(os.close, held)
+                    path.chmod(0o700)  # a folder that is not writable cannot be moved
+                    path.rename(place)
+                    (self.used / path.name).unlink(missing_ok=True)
+            yield None if held is None else place
 
     def scratch(self) -> contextlib.AbstractContextManager[Path]:
         """A private folder on the store's file system, gone at the end unless published."""
@@ -156,6 +189,11 @@ def _writing(root: Path) -> Iterator[None]:
             f"cannot write to the cache `{root}`: {error.strerror or error}",
             hint="free some space, or choose another folder with --cache-dir",
         ) from error
+
+
+def _cannot_write(error: StoreError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Lease:

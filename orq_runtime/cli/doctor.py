@@ -94,13 +94,8 @@ def _store(folder: Path) -> str:
     """Write and lock for real: some network file systems let everybody have every lock."""
     with _fs.scratch(folder / "staging") as scratch:
         path = scratch / "lock"
-        first = _fs.try_lock(path)
-        second = _fs.try_lock(path)
-        for held in (first, second):
-            if held is not None:
-                os.close(held)
-    if first is None or second is not None:
-        raise OSError(f"locks do not hold in `{folder}`")
+        with _fs.lock(path, timeout_seconds=0):
+            _fs.check_lock(path)
     free = shutil.disk_usage(folder).free
     return f"{folder}: can be written and locked, {free / (1 << 30):.1f} GiB free"
 

@@ -73,6 +73,58 @@ def test_a_folder_in_the_making_is_safe_from_sweepers(tmp_path: Path) -> None:
     assert lost == 0
 
 
+def test_a_lock_file_may_be_removed_under_those_who_wait(tmp_path: Path) -> None:
+    """Of many who take a lock and remove its file, only one holds it at a time."""
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom orq_runtime import _fs\n"
+        "path = Path(sys.argv[1]) / 'lock'\nmark = path.with_name('mark')\n"
+        "for _ in range(300):\n"
+        "    with _fs.lock(path, timeout_seconds=60):\n"
+        "        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))\n"
+        "        mark.unlink()\n        path.unlink()\n"
+    )
+    children = [subprocess.Popen([sys.executable, "-c", script, tmp_path]) for _ in range(3)]
+
+    assert [0, 0, 0] == [child.wait(120) for child in children]
+
+
+def test_sweepers_do_not_meet_in_one_folder(tmp_path: Path) -> None:
+    """Several sweepers at once remove everything of the dead, guarded or not, and none fails."""
+    for number in range(40):
+        (tmp_path / f"{number:016x}" / "deep" / "deeper").mkdir(parents=True)
+        if number % 2:
+            (tmp_path / f"{number:016x}.lock").touch()
+    script = "import sys, pathlib, orq_runtime._fs as f\nf.sweep(pathlib.Path(sys.argv[1]))"
+    children = [subprocess.Popen([sys.executable, "-c", script, tmp_path]) for _ in range(4)]
+
+    assert [0] * 4 == [child.wait(60) for child in children]
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_scratch_folder_that_cannot_go_is_left_to_a_sweep(tmp_path: Path) -> None:
+    """The work's own result counts; a later sweep removes what somebody kept busy."""
+    with _fs.scratch(tmp_path) as folder:
+        (folder / "mounted").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "none", folder / "mounted"], check=True)
+    left = sorted(path.suffix for path in tmp_path.iterdir())
+    subprocess.run(["umount", folder / "mounted"], check=True)
+
+    assert ["", ".lock"] == left
+    assert (1, []) == (_fs.sweep(tmp_path), list(tmp_path.iterdir()))
+
+
+def test_drafts_of_the_dead_are_swept(tmp_path: Path) -> None:
+    """A draft whose writer was killed goes; one that is being written stays."""
+    (tmp_path / ".name.0123456789ab.draft").write_text("half")
+    living = _fs.try_lock(tmp_path / ".name.ba9876543210.draft")
+    assert living is not None
+
+    assert 1 == _fs.sweep_drafts(tmp_path)
+    os.close(living)
+    assert (1, []) == (_fs.sweep_drafts(tmp_path), list(tmp_path.iterdir()))
+
+
 def test_sweep_takes_a_folder_that_nobody_guards(tmp_path: Path) -> None:
     """What a child made again after its maker's folder was swept goes at the next sweep."""
     (tmp_path / "0123456789abcdef" / "deep").mkdir(parents=True)
