@@ -237,12 +237,11 @@ def sweep_recorded(register: Path, root: Path, files: Files) -> int:
             parent = Path(os.fsdecode(entry.read_bytes()))
         except FileNotFoundError:  # another host sweeps at the same time
             continue
-        gone, left = sweep_parent(parent, files) if parent.is_relative_to(root) else (0, 0)
+        is_ours = parent.is_relative_to(root)
+        gone, left = sweep_parent(parent, files) if is_ours else (0, 0)
         removed += gone
         if not left:
             entry.unlink(missing_ok=True)
-            if _folders(
-                parent, _PREFIX
-            ):  # a host that came meanwhile saw the entry, and relies on it
+            if is_ours and _folders(parent, _PREFIX):  # a host came meanwhile, and saw the entry
                 record(register, [parent])
     return removed
