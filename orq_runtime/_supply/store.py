@@ -16,8 +16,9 @@
         home/                      HOME and working folder of uv, not the user's
 
 Laws: a name in environments/, support/ or wheels/ means a complete folder. An environment is built
-under its maker's exclusive lock; a lease is a shared lock of its own. Whoever makes something holds
-`guards/activity.lock` shared, so that `clean` does not take wheels and caches from under it.
+under the lock `making-KIND-KEY`; a lease holds `KIND-KEY` shared, for as long as it likes; whoever
+takes a folder away holds both exclusively. Whoever makes something holds `activity` shared, so that
+`clean` does not take wheels and caches from under it.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Store:
         self.wait_seconds = wait_seconds
 
     def guard(self, kind: str, key: str) -> Path:
-        """The lock file of one thing."""
+        """The lock file of one thing: shared by its leases, exclusive to take it away."""
         return self.root / "guards" / f"{kind}-{key}.lock"
 
     def maker_guard(self, kind: str, key: str) -> Path:
@@ -130,16 +131,24 @@ class Store:
         with self.scratch() as scratch:
             place = scratch / path.name
             with contextlib.ExitStack() as stack:
-                held = _fs.try_lock(self.guard(kind, path.name))
-                if held is not None:
-                    stack.callback(os.close, held)
-                    held = _fs.lock_folder(path)  # a lease of somebody who cannot write
-                if held is not None:
-                    stack.callback(os.close, held)
+                is_ours = self._is_locked(kind, path, stack)
+                if is_ours:
                     path.chmod(0o700)  # a folder that is not writable cannot be moved
                     path.rename(place)
                     (self.used / path.name).unlink(missing_ok=True)
-            yield None if held is None else place
+            yield place if is_ours else None
+
+    def _is_locked(self, kind: str, path: Path, stack: contextlib.ExitStack) -> bool:
+        """Take all three locks of a folder: its makers', its leases', and its own.
+
+        The last is a lease of somebody who cannot write to the store.
+        """
+        for guard in (self.maker_guard(kind, path.name), self.guard(kind, path.name), None):
+            held = _fs.lock_folder(path) if guard is None else _fs.try_lock(guard)
+            if held is None:
+                return False
+            stack.callback(os.close, held)
+        return True
 
     def scratch(self) -> contextlib.AbstractContextManager[Path]:
         """A private folder on the store's file system, gone at the end unless published."""

@@ -57,6 +57,23 @@ def test_builds_go_on_while_others_clean(shop: Shop, tmp_path: Path) -> None:
         assert environment.python.exists()
 
 
+def test_who_waits_for_a_maker_does_not_wait_for_its_leases(shop: Shop) -> None:
+    """The first to have an environment may lease it at once; those who waited have it too."""
+    leases = []
+
+    def use(_: int) -> str:
+        environment = shop.supply(requirements=["alpha"])
+        leases.append(shop.supplier().lease(environment))
+        return environment.key
+
+    with ThreadPoolExecutor(6) as pool:
+        keys = {future.result(60) for future in [pool.submit(use, n) for n in range(6)]}
+    for lease in leases:
+        lease.close()
+
+    assert (1, 6) == (len(keys), len(leases))
+
+
 def test_a_bundle_that_a_session_holds_is_not_cleaned(tmp_path: Path, shop: Shop) -> None:
     """Runs go on while bundles are cleaned, and what nobody holds goes."""
     script = (
