@@ -118,7 +118,7 @@ def test_a_stamp_is_settled_when_it_is_older_than_its_clock_is_coarse(
     read_ns: int, before: int, fraction: int
 ) -> None:
     """A kernel's clock stands still for milliseconds, one that counts in seconds for seconds."""
-    changed = max(0, (read_ns - before) // 10**9 * 10**9 + fraction)
+    changed = max(0, (read_ns - before) // 10**9) * 10**9 + fraction
     moment = 50_000_000 if fraction else 3_000_000_000
 
     assert (changed <= read_ns - moment) == is_settled([(changed, 0, 0, 0, 0), None], read_ns)
