@@ -18,7 +18,7 @@ from orq_runtime.model.artifact import wanted_of
 from orq_runtime.model.environment import Environment, Explanation, Freshness
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
-from orq_runtime.model.plan import StartMode
+from orq_runtime.model.plan import CALL, Manner, StartMode
 from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 
@@ -122,6 +122,7 @@ class AsyncRuntime:
         outputs: Iterable[str] | Mapping[str, str] | None = None,
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
+        show_locals: bool = False,
     ) -> Outcome:
         """Call the step's function once, by keyword, and wait for its outcome.
 
@@ -132,13 +133,14 @@ class AsyncRuntime:
         `outputs` are declared in place of the step's own. What was declared is collected from the
         run's working folder into artifacts of the cache, or into `outputs_dir`; `keep_files` keeps
         what nobody declared too. An input may be an `Artifact`: the run can read it, and gets its
-        path.
+        path. `show_locals` has a failure tell the variables of its frames.
         """
         session = self._session
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
+        manner = Manner(shows_locals=True) if show_locals else CALL
         async with self._turns:
             run = await _in_thread(
-                lambda: session.prepare(step, inputs, limits, wanted), undo=session.discard
+                lambda: session.prepare(step, inputs, limits, wanted, manner), undo=session.discard
             )
             try:
                 outcome = await self._driven(run)
@@ -159,6 +161,7 @@ class AsyncRuntime:
         outputs: Iterable[str] | Mapping[str, str] | None = None,
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
+        show_locals: bool = False,
     ) -> asyncio.Task[Outcome]:
         """Start `run` in the background; its future's `cancel` kills the run."""
         run = self.run(
@@ -169,6 +172,7 @@ class AsyncRuntime:
             outputs=outputs,
             outputs_dir=outputs_dir,
             keep_files=keep_files,
+            show_locals=show_locals,
         )
         task = asyncio.ensure_future(run)
         self._tasks.add(task)

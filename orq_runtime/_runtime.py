@@ -19,7 +19,7 @@ from orq_runtime.model.artifact import Wanted, wanted_of
 from orq_runtime.model.environment import Environment, Explanation, Freshness
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
-from orq_runtime.model.plan import StartMode
+from orq_runtime.model.plan import CALL, Manner, StartMode
 from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 
@@ -166,6 +166,7 @@ class Runtime:
         outputs: Iterable[str] | Mapping[str, str] | None = None,
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
+        show_locals: bool = False,
     ) -> Outcome:
         """Call the step's function once, by keyword, and wait for its outcome.
 
@@ -176,10 +177,11 @@ class Runtime:
         `outputs` are declared in place of the step's own. What was declared is collected from the
         run's working folder into artifacts of the cache, or into `outputs_dir`; `keep_files` keeps
         what nobody declared too. An input may be an `Artifact`: the run can read it, and gets its
-        path.
+        path. `show_locals` has a failure tell the variables of its frames.
         """
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
-        outcome = self._run_once(step, inputs, limits, wanted, None)
+        manner = Manner(shows_locals=True) if show_locals else CALL
+        outcome = self._run_once(step, inputs, limits, wanted, manner)
         return _checked(outcome) if check else outcome
 
     def submit(
@@ -192,13 +194,15 @@ class Runtime:
         outputs: Iterable[str] | Mapping[str, str] | None = None,
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
+        show_locals: bool = False,
     ) -> Future[Outcome]:
         """Start `run` in the background; its future's `cancel` kills the run."""
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
+        manner = Manner(shows_locals=True) if show_locals else CALL
         future = RunFuture()
 
         def run(canceller: Canceller) -> Outcome:
-            outcome = self._run_once(step, inputs, limits, wanted, canceller)
+            outcome = self._run_once(step, inputs, limits, wanted, manner, canceller)
             return _checked(outcome) if check else outcome
 
         self._futures.add(future)
@@ -249,9 +253,10 @@ class Runtime:
         inputs: Mapping[str, object] | None,
         limits: Limits | None,
         wanted: Wanted | None,
-        canceller: Canceller | None,
+        manner: Manner,
+        canceller: Canceller | None = None,
     ) -> Outcome:
-        run = self._session.prepare(step, inputs, limits, wanted)
+        run = self._session.prepare(step, inputs, limits, wanted, manner)
         try:
             return self._driven(run, canceller)
         finally:

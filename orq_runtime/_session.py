@@ -50,7 +50,7 @@ from orq_runtime.model.environment import (
 )
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Start
-from orq_runtime.model.plan import RunPlan, StartMode
+from orq_runtime.model.plan import CALL, Manner, RunPlan, StartMode
 from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 from orq_runtime.settings import Settings
@@ -195,6 +195,7 @@ class Session:
         inputs: Mapping[str, object] | None,
         limits: Limits | None,
         wanted: Wanted | None = None,
+        manner: Manner = CALL,
     ) -> Run:
         """All of a run that comes before its process. Blocks. Raises what supply raises."""
         started_ns = time.monotonic_ns()
@@ -209,7 +210,7 @@ class Session:
         seal, artifacts = codec.new_seal(), list[Artifact]()
         environ = {**GUEST_VARIABLES, **self.policy.environ}
         message = codec.encode_request(
-            plan, inputs or {}, environ=environ, seal=seal, artifacts=artifacts
+            plan, inputs or {}, environ=environ, seal=seal, artifacts=artifacts, manner=manner
         )
         granted, start_mode = self._granted(plan, bundle, artifacts)
         wall = wall_of(

@@ -15,7 +15,7 @@ import orjson
 
 from orq_runtime.errors import BadCall
 from orq_runtime.model.artifact import Artifact
-from orq_runtime.model.plan import RunPlan
+from orq_runtime.model.plan import CALL, Manner, RunPlan
 from orq_sandbox import wire
 
 __all__ = ["decode_document", "decode_result", "decode_timings", "encode_request", "new_seal"]
@@ -39,12 +39,13 @@ def encode_request(
     environ: Mapping[str, str],
     seal: bytes,
     artifacts: list[Artifact],
+    manner: Manner = CALL,
 ) -> bytes:
     """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON.
 
     The artifacts among the inputs are added to `artifacts`; the step gets their paths.
     """
-    document = {
+    document: dict[str, object] = {
         "file": None if plan.file is None else str(plan.file),
         "source": plan.source,
         "function": plan.function,
@@ -52,6 +53,10 @@ def encode_request(
         "environ": dict(environ),
         "inputs": dict(inputs),
     }
+    if manner.shows_locals:
+        document["locals"] = True
+    if manner.purpose != "call":
+        document["purpose"] = manner.purpose
     return wire.frame(wire.REQUEST, seal + _marked(document, inputs, _simpler(artifacts)))
 
 

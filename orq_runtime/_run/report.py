@@ -16,7 +16,7 @@ __all__ = ["decode_failure"]
 
 _LONGEST_TEXT: Final = 16 * 1024
 _MOST_ITEMS: Final = 256
-_MOST_CAUSES: Final = 16
+_MOST_FAILURES: Final = 64
 _PROBLEM_TEXTS: Final = ("parameter", "path", "message", "expected", "annotation", "got", "value")
 _LAST_LINE: Final = (1 << 31) - 1
 
@@ -33,21 +33,34 @@ def decode_failure(body: bytes) -> tuple[str, Failure, dict[str, float]]:
     if verdict not in GUEST_VERDICTS:
         raise wire.WireError("a verdict that is not a guest's to give")
     timings = decode_timings(document.pop("timings", {}))
-    return verdict, _failure(document, 0), timings
+    return verdict, _Reader().failure(document), timings
 
 
-def _failure(document: Mapping[str, object], depth: int) -> Failure:
-    cause = document.get("cause")
-    if depth > _MOST_CAUSES:
-        raise wire.WireError("too long a chain of causes")
-    return Failure(
-        message=_text(document.get("message", "")),
-        type=_text(document.get("type", "")),
-        module=_text(document.get("module", "")),
-        frames=tuple(_frame(item) for item in _items(document.get("frames", []))),
-        problems=tuple(_problem(item) for item in _items(document.get("problems", []))),
-        cause=_failure(_object(cause), depth + 1) if cause is not None else None,
-    )
+class _Reader:
+    """Reads the failures of one body, which may not be more than a guest of ours tells."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_FAILURES
+
+    def failure(self, document: Mapping[str, object]) -> Failure:
+        self._left -= 1
+        if self._left < 0:
+            raise wire.WireError("too many causes and members")
+        members = _items(document.get("exceptions", []))
+        return Failure(
+            message=_text(document.get("message", "")),
+            type=_text(document.get("type", "")),
+            module=_text(document.get("module", "")),
+            frames=tuple(_frame(item) for item in _items(document.get("frames", []))),
+            problems=tuple(_problem(item) for item in _items(document.get("problems", []))),
+            notes=tuple(_text(note) for note in _list(document.get("notes", []))),
+            cause=self._inner(document.get("cause")),
+            context=self._inner(document.get("context")),
+            exceptions=tuple(self.failure(member) for member in members),
+        )
+
+    def _inner(self, document: object) -> Failure | None:
+        return None if document is None else self.failure(_object(document))
 
 
 def _frame(document: Mapping[str, object]) -> Frame:
@@ -59,7 +72,15 @@ def _frame(document: Mapping[str, object]) -> Frame:
         line=line,
         function=_text(document.get("function", "")),
         source=_text(document.get("source", "")),
+        locals=_locals(document.get("locals", {})),
     )
+
+
+def _locals(document: object) -> dict[str, str]:
+    found = _object(document)
+    if len(found) > _MOST_ITEMS:
+        raise wire.WireError("too many variables")
+    return {_text(name): _text(value) for name, value in found.items()}
 
 
 def _problem(document: Mapping[str, object]) -> Problem:
@@ -79,6 +100,10 @@ def _object(value: object) -> Mapping[str, object]:
 
 
 def _items(value: object) -> list[Mapping[str, object]]:
+    return [_object(item) for item in _list(value)]
+
+
+def _list(value: object) -> list[object]:
     if not isinstance(value, list) or len(value) > _MOST_ITEMS:
         raise wire.WireError("a list that is none, or too long")
-    return [_object(item) for item in value]
+    return value

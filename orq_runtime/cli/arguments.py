@@ -117,6 +117,11 @@ def _run(commands: _Commands[_Parser]) -> None:
         default="exec",
         help="how the process is started: for itself (default), or forked from a prepared one",
     )
+    parser.add_argument(
+        "--show-locals",
+        action="store_true",
+        help="show the variables of every frame when the step raises; they may be secrets",
+    )
     add_files(parser)
     add_wall(parser)
     add_supplying(parser)

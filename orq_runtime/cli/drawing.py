@@ -1,6 +1,8 @@
-"""Progress on a terminal, drawn with rich. The one module that imports it."""
+"""Progress and failures on a terminal, drawn with rich. The one module that imports it."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -8,7 +10,29 @@ from rich.text import Text
 
 from orq_runtime.cli.terminal import printable
 
-__all__ = ["Drawing", "drawing"]
+__all__ = ["Drawing", "drawing", "paint"]
+
+_STYLES = {
+    "verdict": "bold red",
+    "place": "cyan",
+    "source": "bold",
+    "local": "dim",
+    "link": "yellow",
+    "hint": "green",
+}
+
+
+def paint(lines: Iterable[tuple[str, str]]) -> bool:
+    """Show lines on stderr, each in the style of its kind; False where that cannot be had.
+
+    What is shown is text and nothing else: no markup, no control characters, no wrapping.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    if not console.is_terminal or console.is_dumb_terminal:
+        return False
+    for text, kind in lines:
+        console.print(Text(printable(text), style=_STYLES.get(kind, "")))
+    return True
 
 
 def drawing() -> Drawing | None:

@@ -57,6 +57,7 @@ class Options(argparse.Namespace):
     outputs: list[str] | None
     outputs_dir: str | None
     keep_files: bool
+    show_locals: bool
     # supply, install, schema
     targets: list[str]
     lock: bool

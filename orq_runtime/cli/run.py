@@ -24,6 +24,7 @@ from orq_runtime.model.artifact import Output, Wanted, outputs_of, wanted_of
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Usage
+from orq_runtime.model.plan import Manner
 from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 
@@ -136,7 +137,8 @@ def _outcome(options: Options, asked: _Asked) -> tuple[Outcome, Ended | None]:
         )
         with contextlib.closing(session):
             wanted = asked.wanted(options)
-            prepared = session.prepare(asked.step, asked.inputs, asked.limits, wanted)
+            manner = Manner(shows_locals=options.show_locals)
+            prepared = session.prepare(asked.step, asked.inputs, asked.limits, wanted, manner)
             try:
                 return _driven(session, prepared)
             finally:

@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-1. Nothing that is written for people moves a cursor: control characters are spelled out, whoever
-   wrote them.
+1. Nothing that is written for people moves a cursor or turns text around: control characters,
+   marks of direction and separators of lines are spelled out, whoever wrote them.
 2. Whoever reads us may leave at any time. That raises `OutputClosed`, which ends the command
    without a word.
 """
@@ -21,14 +21,17 @@ __all__ = [
     "OutputClosed",
     "forget_output",
     "is_terminal",
+    "one_line",
     "open_standard_streams",
     "printable",
     "put",
     "say",
 ]
 
-_SPOKEN_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_JSON_CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
+_TURNING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_SPOKEN_CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}]")
+_SPOKEN_BREAKS = re.compile(f"[\x00-\x1f\x7f-\x9f{_TURNING}]")
+_JSON_CONTROLS = re.compile(f"[\x7f-\x9f{_TURNING}]")
 
 
 class OutputClosed(Exception):
@@ -63,7 +66,8 @@ def put(content: bytes) -> None:
     if sys.stdout is None:
         raise OutputClosed
     if sys.stdout.isatty():
-        content = _JSON_CONTROLS.sub(_as_json_escape, content)
+        text = content.decode("utf-8", "surrogateescape")
+        content = _JSON_CONTROLS.sub(_as_json_escape, text).encode("utf-8", "surrogateescape")
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
@@ -91,9 +95,14 @@ def printable(text: str) -> str:
     return _SPOKEN_CONTROLS.sub(_as_escape, text.replace("\r\n", "\n"))
 
 
+def one_line(text: str) -> str:
+    """The text on one line: line ends and tabs are spelled out too."""
+    return _SPOKEN_BREAKS.sub(_as_escape, text)
+
+
 def _as_escape(match: re.Match[str]) -> str:
     return match.group().encode("unicode_escape").decode("ascii")
 
 
-def _as_json_escape(match: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(match.group().decode())
+def _as_json_escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 __all__ = ["Failure", "Frame", "Problem"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One line of a traceback: where it was and the source text there, when it can be read."""
+    """One line of a traceback: where it was and the source text there, when it can be read.
+
+    `locals` are the variables of the frame and their clipped values, where they were asked for.
+    """
 
     file: str
     line: int
     function: str
     source: str = ""
+    locals: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +45,21 @@ class Problem:
 class Failure:
     """What went wrong.
 
-    `type` is the exception's name where there was one. `frames` are the traceback, outermost
-    first, without our own. `cause` is what it was raised from or during. `problems` lists
-    everything that was wrong with the call, not just the first thing. `module` names the module
-    that an import did not find, and `component` the component whose code asked for it.
+    `type` is the exception's name where there was one, and `notes` what was added to it. `frames`
+    are the traceback, outermost first, without our own. `cause` is what it was raised from,
+    `context` what was being handled when it was raised, and `exceptions` are the members of an
+    exception group. `problems` lists everything that was wrong with the call, not just the first
+    thing. `module` names the module that an import did not find, and `component` the component
+    whose code asked for it.
     """
 
     message: str
     type: str = ""
     frames: tuple[Frame, ...] = ()
+    notes: tuple[str, ...] = ()
     cause: Failure | None = None
+    context: Failure | None = None
+    exceptions: tuple[Failure, ...] = ()
     problems: tuple[Problem, ...] = ()
     module: str = ""
     component: str = ""

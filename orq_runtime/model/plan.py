@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from orq_runtime.model.environment import Component, Environment
 
-__all__ = ["RunPlan", "StartMode"]
+__all__ = ["CALL", "Manner", "Purpose", "RunPlan", "StartMode"]
 
 StartMode = Literal["zygote", "exec"]
+Purpose = Literal["call", "check", "describe"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """What a run does with its function: `call` it, `check` inputs against it, or `describe` it.
+
+    `shows_locals` has the variables of an exception's frames told.
+    """
+
+    purpose: Purpose = "call"
+    shows_locals: bool = False
+
+
+CALL: Final = Manner()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

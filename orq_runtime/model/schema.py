@@ -23,6 +23,9 @@ _ARTIFACTS: Final[dict[str, object]] = {
     "type": "object",
     "additionalProperties": {"$ref": "#/$defs/artifact"},
 }
+_FAILURE_OR_NULL: Final[dict[str, object]] = {
+    "anyOf": [{"$ref": "#/$defs/failure"}, {"type": "null"}]
+}
 _SIGNALS: Final = 64
 
 
@@ -48,6 +51,11 @@ def outcome_schema() -> dict[str, object]:
                     "line": _WHOLE,
                     "function": _TEXT,
                     "source": {**_TEXT, "description": "The line's text, where it can be read."},
+                    "locals": {
+                        "type": "object",
+                        "additionalProperties": _TEXT,
+                        "description": "Clipped variables, where they were asked for.",
+                    },
                 }
             ),
             "problem": _problem(),
@@ -71,7 +79,7 @@ def _properties() -> dict[str, dict[str, object]]:
     return {
         "verdict": {"enum": list(VERDICTS), "description": "How the run ended."},
         "value": {"description": "What the function returned; null unless the verdict is `ok`."},
-        "failure": {"anyOf": [{"$ref": "#/$defs/failure"}, {"type": "null"}]},
+        "failure": _FAILURE_OR_NULL,
         "hint": {**_TEXT_OR_NULL, "description": "What to do next."},
         "began": {
             "enum": list(get_args(Began)),
@@ -124,7 +132,14 @@ def _failure() -> dict[str, object]:
             "message": _TEXT,
             "type": {**_TEXT, "description": "The exception's name, or empty."},
             "frames": {"type": "array", "items": {"$ref": "#/$defs/frame"}},
-            "cause": {"anyOf": [{"$ref": "#/$defs/failure"}, {"type": "null"}]},
+            "notes": {"type": "array", "items": _TEXT, "description": "What was added to it."},
+            "cause": {**_FAILURE_OR_NULL, "description": "What it was raised from."},
+            "context": {**_FAILURE_OR_NULL, "description": "What was being handled meanwhile."},
+            "exceptions": {
+                "type": "array",
+                "items": {"$ref": "#/$defs/failure"},
+                "description": "The members of an exception group.",
+            },
             "problems": {"type": "array", "items": {"$ref": "#/$defs/problem"}},
             "module": {**_TEXT, "description": "The module that an import did not find."},
             "component": {**_TEXT, "description": "The component whose code asked for it."},

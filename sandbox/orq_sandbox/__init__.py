@@ -2,3 +2,5 @@
 
 Kept empty: nothing here may shadow or slow what a step imports.
 """
+
+__all__: list = []

@@ -1,4 +1,4 @@
-"""Exceptions as data: type, message, frames with source lines, and the chain of causes.
+"""Exceptions as data: type, message, notes, frames with source lines, causes, groups.
 
 Nothing of an exception crosses to the host but bounded text.
 """
@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import linecache
 import os
+import types
+
+from orq_sandbox import later
 
 __all__ = ["Refusal", "clip", "describe", "shown"]
 
 _LONGEST_TEXT = 4096
 _LONGEST_VALUE = 200
+_LONGEST_LINE = 1024
 _MOST_FRAMES = 64
+_MOST_FRAMES_IN_ALL = 256
 _MOST_CAUSES = 8
+_MOST_EXCEPTIONS = 32
+_MOST_NOTES = 16
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -44,19 +51,84 @@ def shown(value: object, longest: int = _LONGEST_VALUE) -> str:
         return "<%s whose repr raised %s>" % (type(value).__name__, type(error).__name__)
 
 
-def describe(error: BaseException, depth: int = 0) -> dict:
-    """The body of a FAILURE frame for an exception."""
-    body = {
-        "type": clip(_name(error)),
-        "message": clip(_text(error)),
-        "frames": _frames(error),
+def describe(error: BaseException, *, shows_locals: bool = False) -> dict:
+    """The body of a FAILURE frame for an exception: bounded, whatever led to it.
+
+    `notes`, `cause`, `context` and `exceptions` (the members of a group) are there where the
+    exception has them, and with `shows_locals` the variables of its frames.
+    """
+    return _Story(shows_locals=shows_locals).of(error, 0)
+
+
+class _Story:
+    """What is told of one exception and of all that it came from. No exception is told twice."""
+
+    def __init__(self, *, shows_locals: bool) -> None:
+        self._shows_locals = shows_locals
+        self._seen: set = set()
+        self._frames_left = _MOST_FRAMES_IN_ALL
+
+    def of(self, error: BaseException, depth: int) -> dict:
+        self._seen.add(id(error))
+        message, notes = _words(error)
+        body: dict = {"type": clip(_name(error)), "message": message, "frames": self._frames(error)}
+        if notes:
+            body["notes"] = notes
+        context = None if error.__suppress_context__ else error.__context__
+        for key, other in (("cause", error.__cause__), ("context", context)):
+            if other is not None and self._is_told(other, depth):
+                body[key] = self.of(other, depth + 1)
+        members = [self.of(one, depth + 1) for one in _members(error) if self._is_told(one, depth)]
+        if members:
+            body["exceptions"] = members
+        return body
+
+    def _is_told(self, error: BaseException, depth: int) -> bool:
+        is_new = id(error) not in self._seen
+        return is_new and depth < _MOST_CAUSES and len(self._seen) < _MOST_EXCEPTIONS
+
+    def _frames(self, error: BaseException) -> list:
+        found = []
+        step = error.__traceback__
+        while step is not None:
+            name = step.tb_frame.f_code.co_filename
+            if not name.startswith(_OURS) and "importlib._bootstrap" not in name:
+                found.append((step.tb_frame, step.tb_lineno))
+            step = step.tb_next
+        most = min(_MOST_FRAMES, self._frames_left)
+        if len(found) > most:  # a recursion: both ends tell the story
+            found = found[: most - most // 2] + found[len(found) - most // 2 :]
+        self._frames_left -= len(found)
+        frames = [self._frame(frame, line) for frame, line in found]
+        if isinstance(error, SyntaxError) and error.filename:
+            frames.append(_line(error.filename, error.lineno or 0, "<module>", error.text or ""))
+        return frames
+
+    def _frame(self, frame: types.FrameType, line: int) -> dict:
+        file = frame.f_code.co_filename
+        said = _line(
+            file, line, frame.f_code.co_name, linecache.getline(file, line, frame.f_globals)
+        )
+        if self._shows_locals:
+            said["locals"] = later.part("variables").shown_locals(frame.f_locals)
+        return said
+
+
+def _line(file: object, line: int, function: str, source: str) -> dict:
+    return {
+        "file": clip(str(file), _LONGEST_LINE),
+        "line": line,
+        "function": clip(function, _LONGEST_LINE),
+        "source": clip(source.strip(), _LONGEST_LINE),
     }
-    cause = error.__cause__
-    if cause is None and not error.__suppress_context__:
-        cause = error.__context__
-    if cause is not None and depth < _MOST_CAUSES:
-        body["cause"] = describe(cause, depth + 1)
-    return body
+
+
+def _members(error: BaseException) -> list:
+    """Those of an exception group: Python's own, or that of the `exceptiongroup` package."""
+    if not any(kind.__name__ == "BaseExceptionGroup" for kind in type(error).__mro__):
+        return []
+    members = getattr(error, "exceptions", ())
+    return [one for one in members if isinstance(one, BaseException)]
 
 
 def _name(error: BaseException) -> str:
@@ -66,36 +138,14 @@ def _name(error: BaseException) -> str:
     return "%s.%s" % (kind.__module__, kind.__qualname__)
 
 
-def _text(error: BaseException) -> str:
+def _words(error: BaseException) -> tuple:
+    """The message and the notes, whatever the step's own code does when it is asked for them."""
     try:
-        text = str(error)
-        notes = [str(note) for note in getattr(error, "__notes__", ())]
-    except BaseException as second:  # the step's own code runs here
-        return "<no message: str() raised %s>" % type(second).__name__
-    return "\n".join([text, *notes])
-
-
-def _frames(error: BaseException) -> list:
-    found = []
-    step = error.__traceback__
-    while step is not None:
-        code = step.tb_frame.f_code
-        if (
-            not code.co_filename.startswith(_OURS)
-            and "importlib._bootstrap" not in code.co_filename
-        ):
-            found.append((code.co_filename, step.tb_lineno, code.co_name, step.tb_frame.f_globals))
-        step = step.tb_next
-    if isinstance(error, SyntaxError) and error.filename:
-        found.append((error.filename, error.lineno or 0, "<module>", {}))
-    if len(found) > _MOST_FRAMES:  # a recursion: both ends tell the story
-        found = found[: _MOST_FRAMES // 2] + found[-_MOST_FRAMES // 2 :]
-    return [
-        {
-            "file": clip(file),
-            "line": line,
-            "function": clip(name),
-            "source": clip(linecache.getline(file, line, spaces).strip()),
-        }
-        for file, line, name, spaces in found
-    ]
+        message = clip(str(error))
+    except BaseException as second:
+        message = "<no message: str() raised %s>" % type(second).__name__
+    try:
+        notes = [clip(str(note)) for note in list(getattr(error, "__notes__", ()))[:_MOST_NOTES]]
+    except BaseException as second:
+        notes = ["<no notes: they raised %s>" % type(second).__name__]
+    return message, notes

@@ -25,6 +25,7 @@ from orq_sandbox.failure import Refusal, clip, describe
 __all__ = ["serve"]
 
 _LONGEST_REQUEST = 1 << 30
+_LONGEST_FAILURE = 3 << 20
 _CHUNK = 1 << 18
 _WARM_UPS = 2
 _CANNED = {
@@ -38,11 +39,12 @@ _CANNED = {
 
 
 class _Clock:
-    """Seconds between named moments of this run."""
+    """Seconds between named moments of this run, and how much its failure may tell."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
         self.laps: dict = {}
+        self.shows_locals = False
 
     def lap(self, name: str) -> None:
         now = time.monotonic()
@@ -127,17 +129,21 @@ def _answer(json: typing.Any, frame: bytes, result: int, rooms: typing.Tuple[str
     except Refusal as refusal:
         verdict, said = refusal.verdict, refusal.body
     except ModuleNotFoundError as error:
-        verdict, said = "import_failed", dict(describe(error), module=clip(str(error.name or "")))
+        verdict, said = "import_failed", describe(error, shows_locals=clock.shows_locals)
+        said["module"] = clip(str(error.name or ""))
     except SystemExit:
         raise
     except BaseException as error:  # the child's top level: every exception becomes data
-        verdict, said = "raised", describe(error)
+        verdict, said = "raised", describe(error, shows_locals=clock.shows_locals)
     said.update(verdict=verdict, timings=clock.laps)
     try:
-        return wire.frame(wire.FAILURE, seal + json.dumps(said))
+        body = json.dumps(said)
     except TypeError:  # a name of the step's making that no JSON can hold
-        said = {"verdict": verdict, "message": ascii(said["message"]), "timings": clock.laps}
-        return wire.frame(wire.FAILURE, seal + json.dumps(said))
+        body = b""
+    if not 0 < len(body) < _LONGEST_FAILURE:
+        message = ascii(said["message"])
+        body = json.dumps({"verdict": verdict, "message": message, "timings": clock.laps})
+    return wire.frame(wire.FAILURE, seal + body)
 
 
 def _run(
@@ -145,6 +151,7 @@ def _run(
 ) -> bytes:
     asked = encode.decode(json, body)
     inputs = asked["inputs"]
+    clock.shows_locals = asked.get("locals", False)
     _settle(asked, rooms)
     clock.lap("decode")
     if asked["source"] is None:

@@ -34,6 +34,7 @@ _ALLOWED = frozenset(
         "math",
         "os",
         "re",
+        "reprlib",
         "resource",
         "select",
         "signal",
