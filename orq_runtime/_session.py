@@ -18,8 +18,9 @@ from orq_runtime import _fs
 from orq_runtime._run import codec
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.cgroup import Mechanism
+from orq_runtime._run.guest import GUEST_VARIABLES, Guests
 from orq_runtime._run.handover import grants_for
-from orq_runtime._run.launch import GUEST_VARIABLES, Launch, launch_exec, why_it_died
+from orq_runtime._run.launch import Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.outcome import Circumstances, as_measured, conclude, never_began
 from orq_runtime._run.pool import Pool
@@ -93,6 +94,7 @@ class Session:
         start: StartMode,
         sink: Sink,
         mechanism: Mechanism | None = None,
+        guests: Guests | None = None,
     ) -> None:
         if start not in _STARTS:
             raise RequestError(f"unknown start: `{start}`", hint="one of: `zygote`, `exec`")
@@ -105,7 +107,8 @@ class Session:
         self.isolation = self._workshop.isolation
         self._grounds = self._workshop.grounds
         self._mechanism = self._workshop.mechanism
-        self._pool = Pool(self._grounds, self._mechanism, spares=spares)
+        self._guests = guests or Guests()
+        self._pool = Pool(self._guests, self._grounds, self._mechanism, spares=spares)
         self._lock = threading.Lock()
         self._is_closed = False
         self._leases: dict[str, Lease] = {}
@@ -239,7 +242,7 @@ class Session:
         before = time.monotonic_ns()
         if run.start_mode == "exec":
             ground = self._grounds.make(self.isolation)
-            slot = launch_exec(run.launch, ground, self._pool.leaf())
+            slot = launch_exec(self._guests, run.launch, ground, self._pool.leaf())
         else:
             slot, run.start = self._pool.claim(run.launch)
         run.slot = slot
@@ -342,6 +345,7 @@ class Session:
     def close(self) -> None:
         """End every zygote and every run, and remove the runs' folders."""
         self._is_closed = True
+        self._guests.close()
         self._pool.close()
         for lease in self._leases.values():
             lease.close()

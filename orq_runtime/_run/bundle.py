@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
-import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orq_runtime import _fs
 from orq_runtime._digest import Digest
 from orq_runtime.errors import NeverStarted
-from orq_runtime.model.environment import Interpreter
 from orq_sandbox import wire
 
-__all__ = ["clean", "stage"]
+if TYPE_CHECKING:
+    from orq_runtime.model.environment import Interpreter
+
+__all__ = ["clean", "stage", "staged"]
 
 _COMPILE_SECONDS = 120
 
@@ -43,13 +44,18 @@ def _key(cache_tag: str, version: tuple[int, int, int]) -> str:
     return digest.key()
 
 
+def staged(cache_dir: Path, cache_tag: str, version: tuple[int, int, int]) -> Path:
+    """Where the bundle for an interpreter lies, if it was staged."""
+    return cache_dir / "guest" / "v1" / _key(cache_tag, version)
+
+
 def stage(cache_dir: Path, interpreter: Interpreter) -> Path:
     """The folder of the bundle, made when it is not there. Blocks while it is made.
 
     Raises `NeverStarted` when the interpreter cannot compile it, `StoreError` when the cache cannot
     be written.
     """
-    target = cache_dir / "guest" / "v1" / _key(interpreter.cache_tag, interpreter.version)
+    target = staged(cache_dir, interpreter.cache_tag, interpreter.version)
     if not target.is_dir():
         _fs.sweep(cache_dir / "staging")
         with _fs.scratch(cache_dir / "staging") as folder:
@@ -90,6 +96,9 @@ def _is_ours(bundle: Path) -> bool:
 
 
 def _fill(folder: Path, interpreter: Interpreter) -> None:
+    import shutil  # start-up budget: most find their bundle staged
+    import subprocess
+
     package = folder / "orq_sandbox"
     package.mkdir(parents=True)
     for name, content in _sources():

@@ -27,7 +27,8 @@ from orq_runtime import _fs
 from orq_runtime._digest import Digest
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.ground import Ground, Grounds
-from orq_runtime._run.launch import start_guest, why_it_died
+from orq_runtime._run.guest import start_guest
+from orq_runtime._run.launch import why_it_died
 from orq_runtime._run.wall import Wall, system_grants
 from orq_runtime.errors import RequestError, SandboxError, StoreError, WallUnavailable
 from orq_runtime.model.environment import Interpreter
@@ -104,8 +105,8 @@ def _tried(
     policy = wall.policy(scratch=ground.scratch, run_uid=ground.run_uid)
     reader, writer = os.pipe()
     try:
-        orders = {"mode": "probe", "descriptors": [writer], "wall": {**policy, "canary": canary}}
-        process = start_guest(interpreter.path, bundle, orders)
+        orders = {"mode": "probe", "wall": {**policy, "canary": canary}}
+        process = start_guest(interpreter.path, bundle, orders, [writer])
         os.close(writer)
         writer = -1
         return _report(process, reader)

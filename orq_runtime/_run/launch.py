@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
 from orq_runtime._run.ground import Ground
+from orq_runtime._run.guest import Guests, start_guest
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.wall import Wall
 from orq_runtime.errors import NeverStarted, WallUnavailable
 from orq_runtime.model.environment import Environment
 
-__all__ = [
-    "GUEST_VARIABLES",
-    "Launch",
-    "launch",
-    "launch_command",
-    "launch_exec",
-    "start_guest",
-    "why_it_died",
-]
-
-GUEST_VARIABLES: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-"""All that a guest's environment holds before the run's own variables."""
+__all__ = ["Launch", "launch", "launch_command", "launch_exec", "why_it_died"]
 
 _MOST_WORDS = 64 * 1024
 _WALL_STATUS = 77  # the guest's `boot.WALL_STATUS`
@@ -48,20 +36,20 @@ class Launch:
 
 
 def launch(
+    guests: Guests,
     what: Launch,
     ground: Ground,
     mode: str,
     descriptors: Sequence[int],
     run: Mapping[str, object] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a guest in `mode` with the descriptors at their own numbers.
+    """A guest in `mode` that has these descriptors.
 
     Its stderr is a pipe until it has booted: `why_it_died`. Raises `NeverStarted`.
     """
     environment = what.environment
     orders = {
         "mode": mode,
-        "descriptors": list(descriptors),
         "wall": what.wall.policy(scratch=ground.scratch, run_uid=ground.run_uid),
         "run": dict(run or {}),
         "support": str(environment.support),
@@ -69,38 +57,15 @@ def launch(
         "prefix": str(environment.path),
         "preload": list(what.preload),
     }
-    return start_guest(environment.python, what.bundle, orders)
+    # not the environment's own link to it: a guest may have been started before that was known
+    return guests.order(environment.interpreter.path, what.bundle, orders, descriptors)
 
 
-def start_guest(
-    python: Path, bundle: Path, orders: Mapping[str, object]
-) -> subprocess.Popen[bytes]:
-    """A guest process with these orders, in a clean environment and a session of its own."""
-    descriptors = orders["descriptors"]
-    assert isinstance(descriptors, list)
-    try:
-        return subprocess.Popen(
-            [str(python), "-I", "-S", "-B", str(bundle), json.dumps(orders)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=descriptors,
-            env=GUEST_VARIABLES,
-            cwd="/",
-            start_new_session=True,  # a Ctrl-C in the caller's terminal is the caller's
-        )
-    except OSError as error:
-        raise NeverStarted(
-            f"cannot start `{python}`: {error.strerror}",
-            hint="`orq-runtime cache clean` makes environments anew",
-        ) from error
-
-
-def launch_exec(what: Launch, ground: Ground, leaf: Leaf) -> Slot:
+def launch_exec(guests: Guests, what: Launch, ground: Ground, leaf: Leaf) -> Slot:
     """A process of its own for one run: the same harness without a zygote. It owns the ground."""
 
     def start(descriptors: list[int], run: Mapping[str, object]) -> subprocess.Popen[bytes]:
-        return launch(what, ground, "exec", descriptors, run)
+        return launch(guests, what, ground, "exec", descriptors, run)
 
     return _launched_alone(start, ground, leaf)
 
@@ -111,11 +76,10 @@ def launch_command(python: Path, bundle: Path, wall: Wall, ground: Ground, leaf:
     def start(descriptors: list[int], run: Mapping[str, object]) -> subprocess.Popen[bytes]:
         orders = {
             "mode": "command",
-            "descriptors": descriptors,
             "wall": wall.policy(scratch=ground.scratch, run_uid=ground.run_uid),
             "run": dict(run),
         }
-        return start_guest(python, bundle, orders)
+        return start_guest(python, bundle, orders, descriptors)
 
     return _launched_alone(start, ground, leaf)
 

@@ -15,6 +15,7 @@ from typing import Literal
 
 from orq_runtime._run.cgroup import Leaf, Mechanism
 from orq_runtime._run.ground import Grounds
+from orq_runtime._run.guest import Guests
 from orq_runtime._run.launch import Launch
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.tender import Tender
@@ -34,7 +35,10 @@ class _Entry:
 class Pool:
     """Claims for many threads. `spares` children are kept parked under each zygote."""
 
-    def __init__(self, grounds: Grounds, mechanism: Mechanism, *, spares: int = 1) -> None:
+    def __init__(
+        self, guests: Guests, grounds: Grounds, mechanism: Mechanism, *, spares: int = 1
+    ) -> None:
+        self._guests = guests
         self._grounds = grounds
         self._mechanism = mechanism
         self._spares = spares
@@ -122,7 +126,7 @@ class Pool:
         if entry.zygote is not None and entry.zygote.is_alive:
             return entry.zygote, False
         self._drop(entry)
-        entry.zygote = Zygote(what, self._grounds.make(what.wall.tier))
+        entry.zygote = Zygote(self._guests, what, self._grounds.make(what.wall.tier))
         return entry.zygote, True
 
     def _drop(self, entry: _Entry) -> None:

@@ -19,6 +19,7 @@ import orjson
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
 from orq_runtime._run.ground import Ground
+from orq_runtime._run.guest import Guests
 from orq_runtime._run.launch import Launch, launch, why_it_died
 from orq_runtime._run.slot import Slot
 from orq_runtime.errors import NeverStarted
@@ -38,7 +39,7 @@ class Zygote:
     Owns the process, the control socket, its ground and the channels of children not yet taken.
     """
 
-    def __init__(self, what: Launch, ground: Ground) -> None:
+    def __init__(self, guests: Guests, what: Launch, ground: Ground) -> None:
         """Start it and wait until it is preloaded. Blocks.
 
         Raises `NeverStarted`, and `WallUnavailable` when it could not confine itself.
@@ -49,7 +50,7 @@ class Zygote:
         self._ordered: collections.deque[tuple[Channel, Path | None, Leaf]] = collections.deque()
         try:
             with theirs:
-                self._process = launch(what, ground, "zygote", [theirs.fileno()])
+                self._process = launch(guests, what, ground, "zygote", [theirs.fileno()])
         except BaseException:
             ours.close()
             ground.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ __all__ = ["parse"]
 
 def parse(words: Sequence[str]) -> Options:
     """The options, or SystemExit with argparse's own message and status 2."""
-    return _parser().parse_args(words, namespace=Options())
+    return _parser(words[0] if words else "").parse_args(words, namespace=Options())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,7 +44,8 @@ class _Parser(argparse.ArgumentParser):
             super().print_help(file)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(first: str) -> argparse.ArgumentParser:
+    """A parser of all commands, or of the one that is named first (start-up budget)."""
     parser = _Parser(
         prog="orq-runtime",
         description="Runs Python functions in environments of their own, typed JSON in and out.",
@@ -54,7 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         "-V", "--version", action="version", version=f"orq-runtime {orq_runtime.__version__}"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_run, _supply, _install, _cache, _doctor, _schema):
+    known = {
+        "run": _run,
+        "supply": _supply,
+        "install": _install,
+        "cache": _cache,
+        "doctor": _doctor,
+        "schema": _schema,
+    }
+    for add in [known[first]] if first in known else known.values():
         add(commands)
     return parser
 
@@ -82,9 +92,13 @@ def _add(
 
 def _run(commands: _Commands[_Parser]) -> None:
     def command(options: Options) -> int:
-        from orq_runtime.cli.run import run  # start-up budget: each command imports its own
+        # start-up budget: each command imports its own, this one while a guest starts
+        from orq_runtime.cli.ahead import likely_guests
 
-        return run(options)
+        with contextlib.closing(likely_guests(options)) as guests:
+            from orq_runtime.cli.run import run
+
+            return run(options, guests)
 
     parser = _add(
         commands,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orq_runtime._run import drive_sync
+from orq_runtime._run.guest import Guests
 from orq_runtime._session import Run, Session
 from orq_runtime.cli import jsontext
 from orq_runtime.cli.chosen import settings_of
@@ -31,11 +32,14 @@ from orq_runtime.model.step import Step
 __all__ = ["run"]
 
 
-def run(options: Options) -> int:
-    """Run the step and print its value, or say why there is none; the exit code."""
+def run(options: Options, guests: Guests) -> int:
+    """Run the step and print its value, or say why there is none; the exit code.
+
+    `guests` may hold one that was started ahead; it stays the caller's.
+    """
     started = time.monotonic()
     try:
-        outcome, ended = _outcome(options, _asked(options))
+        outcome, ended = _outcome(options, guests, _asked(options))
     except OrqRuntimeError as error:
         if options.output_format == "json" and (verdict := verdict_of_error(error)):
             put(jsontext.dump(_refused(error, verdict, started).to_json()))
@@ -119,7 +123,7 @@ def _asked(options: Options) -> _Asked:
     )
 
 
-def _outcome(options: Options, asked: _Asked) -> tuple[Outcome, Ended | None]:
+def _outcome(options: Options, guests: Guests, asked: _Asked) -> tuple[Outcome, Ended | None]:
     """The outcome, and the signal that ended the run where one did.
 
     The session is driven here and not through `Runtime`, which gives no outcome of a run that was
@@ -134,6 +138,7 @@ def _outcome(options: Options, asked: _Asked) -> tuple[Outcome, Ended | None]:
             spares=0,
             start=options.start,
             sink=progress,
+            guests=guests,
         )
         with contextlib.closing(session):
             wanted = asked.wanted(options)

@@ -4,36 +4,44 @@
 2. The private support layer, and the environment's packages, their `.pth` files included.
 3. In a zygote the preload; then it serves.
 
-`sys.argv[1]` is the orders, a JSON object: `mode` (`zygote`, `exec`, `command` or `probe`),
-`descriptors`, `wall` (the policy), `run` (for `exec` and `command`) and, but for a command,
-`support`, `site_packages`, `prefix` and `preload`.
+`sys.argv[1]` is the number of a socket. On it come the orders, a JSON object up to the end of the
+stream, with the descriptors they are about: `mode` (`zygote`, `exec`, `command` or `probe`), `wall`
+(the policy), `run` (for `exec` and `command`) and, but for a command, `support`, `site_packages`,
+`prefix` and `preload`. A guest may wait for them long, with all its imports behind it.
 """
 
 from __future__ import annotations
 
+import importlib
 import json as standard_json
 import os
+import site
+import socket
 import sys
 import types
 import typing
 
-from orq_sandbox import child, confine, support, zygote
+from orq_sandbox import child, confine, kernel, support, zygote
 
 __all__ = ["main"]
 
 WALL_STATUS = 77
 """The exit status of a guest that could not be confined; the host knows it."""
 
+_WANTED_BY_ORJSON = ("dataclasses", "datetime", "uuid", "zoneinfo")
+_CHUNK = 1 << 16
+_MOST = 16
+
 
 def main() -> None:
     """Run the process in the mode its orders name. Never returns."""
-    orders = standard_json.loads(sys.argv[1])
+    orders, descriptors = _hear(int(sys.argv[1]))
     become = _command_server() if orders["mode"] == "command" else None
     _hide()
     try:
         if orders["mode"] == "probe":
             found = confine.probe(orders["wall"])
-            os.write(orders["descriptors"][0], standard_json.dumps(found).encode())
+            os.write(descriptors[0], standard_json.dumps(found).encode())
             os._exit(0)
         wall = confine.enter(orders["wall"])
     except confine.WallError as error:
@@ -41,24 +49,25 @@ def main() -> None:
         os._exit(WALL_STATUS)
     if become is not None:
         _silence()
-        _run_alone(orders, wall, None, become)
+        _run_alone(orders, descriptors, wall, None, become)
     json = support.load_json(orders["support"])
     if orders["mode"] == "zygote":
         support.load_typeguard()
     _silence()
     _add_environment(orders)
     if orders["mode"] == "zygote":
-        zygote.serve(orders["descriptors"][0], json, orders["preload"], wall)
-    _run_alone(orders, wall, json)
+        zygote.serve(descriptors[0], json, orders["preload"], wall)
+    _run_alone(orders, descriptors, wall, json)
 
 
 def _run_alone(
     orders: typing.Mapping[str, typing.Any],
+    descriptors: typing.Sequence[int],
     wall: confine.Wall,
     json: typing.Any,
     become: typing.Optional[typing.Callable[..., None]] = None,
 ) -> None:
-    channel, doors = child.Channel(*orders["descriptors"][:5]), orders["descriptors"][5:]
+    channel, doors = child.Channel(*descriptors[:5]), descriptors[5:]
     child.run_alone(child.Place(wall, orders["run"], doors, become=become), channel, json)
 
 
@@ -66,6 +75,23 @@ def _command_server() -> typing.Callable[..., None]:
     from orq_sandbox import command  # start-up budget: functions never need it
 
     return command.serve
+
+
+def _hear(number: int) -> typing.Tuple[typing.Dict[str, typing.Any], typing.List[int]]:
+    """The orders and their descriptors. Ends the process when nobody has any."""
+    for name in _WANTED_BY_ORJSON:
+        importlib.import_module(name)
+    text, descriptors = b"", []
+    with socket.socket(fileno=number) as line:
+        while True:
+            chunk, found = kernel.receive_with_descriptors(line, _CHUNK, _MOST)
+            if not chunk:
+                break
+            text += chunk
+            descriptors += found
+    if not text:
+        os._exit(0)
+    return standard_json.loads(text), descriptors
 
 
 def _hide() -> None:
@@ -90,8 +116,6 @@ _kept: list = []  # dropped from sys.modules, and alive
 
 def _add_environment(orders: typing.Dict[str, typing.Any]) -> None:
     """What `site` would do for an ordinary start of the environment's interpreter."""
-    import site  # its import does nothing under -S
-
     prefix = orders["prefix"]
     sys.prefix = sys.exec_prefix = prefix
     sys.executable = os.path.join(prefix, "bin", "python")

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import array
 import ctypes
 import os
 import signal
+import socket
+import typing
 
-__all__ = ["adopt_orphans", "children", "die_with_parent", "open_pidfd"]
+__all__ = [
+    "adopt_orphans",
+    "children",
+    "die_with_parent",
+    "open_pidfd",
+    "receive_with_descriptors",
+]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -62,3 +71,16 @@ def _parent_of(pid: int) -> int:
             return int(file.read().rpartition(b")")[2].split()[1])
     except (OSError, IndexError, ValueError):
         return -1
+
+
+def receive_with_descriptors(
+    line: socket.socket, longest: int, most: int
+) -> typing.Tuple[bytes, typing.List[int]]:
+    """The next bytes and the descriptors with them, close-on-exec. `socket.recv_fds` since 3.9."""
+    numbers = array.array("i")
+    space = socket.CMSG_SPACE(most * numbers.itemsize)
+    message, ancillary, _, _ = line.recvmsg(longest, space, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, body in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            numbers.frombytes(body[: len(body) - len(body) % numbers.itemsize])
+    return message, list(numbers)

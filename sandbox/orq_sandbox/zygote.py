@@ -91,18 +91,13 @@ def _hear_of_deaths() -> int:
 def _next_order(
     control: socket.socket,
 ) -> typing.Optional[typing.Tuple[typing.Dict[str, typing.Any], typing.List[int]]]:
-    space = socket.CMSG_SPACE(_MOST * array.array("i").itemsize)
-    message, ancillary, _, _ = control.recvmsg(_LONGEST_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
+    message, numbers = kernel.receive_with_descriptors(control, _LONGEST_MESSAGE, _MOST)
     if not message:
         return None
-    numbers = array.array("i")
-    for level, kind, body in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            numbers.frombytes(body[: len(body) - len(body) % numbers.itemsize])
     frames = list(wire.Decoder({wire.SPAWN: _LONGEST_MESSAGE}).feed(message))
     if len(frames) != 1 or len(numbers) < _FEWEST:
         raise wire.WireError("an order is one SPAWN with its descriptors")
-    return standard_json.loads(frames[0][1]), list(numbers)
+    return standard_json.loads(frames[0][1]), numbers
 
 
 def _spawn(

@@ -1,0 +1,117 @@
+"""Guest processes: started in a clean environment, given their orders over a socket of their own.
+
+Rules of this file:
+
+1. A guest that was started has run nothing but its interpreter and our bundle; it waits for its
+   orders, and ends when the socket closes instead. So it may be started before it is known for
+   what: by then its imports are behind it.
+2. Whoever imports this module to start a guest early has imported little (start-up budget).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from orq_runtime.errors import NeverStarted
+
+__all__ = ["GUEST_VARIABLES", "Guests", "start_guest"]
+
+GUEST_VARIABLES: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+"""All that a guest's environment holds before the run's own variables."""
+
+_ORDER_SECONDS: Final = 30.0
+
+
+class _Waiting(NamedTuple):
+    process: subprocess.Popen[bytes]
+    orders: socket.socket
+
+
+class Guests:
+    """Starts guests, some of them ahead. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ahead: dict[tuple[Path, Path], _Waiting] = {}
+
+    def start_ahead(self, python: Path, bundle: Path) -> None:
+        """Have a guest wait for its orders; one that cannot start is not missed."""
+        with contextlib.suppress(NeverStarted):
+            self._ahead[python, bundle] = _start(python, bundle)
+
+    def order(
+        self,
+        python: Path,
+        bundle: Path,
+        orders: Mapping[str, object],
+        descriptors: Sequence[int],
+    ) -> subprocess.Popen[bytes]:
+        """A guest that has these orders and descriptors, which stay the caller's as well.
+
+        Its stderr is a pipe until it has booted. Raises `NeverStarted`.
+        """
+        with self._lock:
+            waiting = self._ahead.pop((python, bundle), None)
+        if waiting is None:
+            waiting = _start(python, bundle)
+        # a guest that is gone already says why on its stderr: that is the caller's to read
+        with waiting.orders as line, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            _send(line, json.dumps(orders).encode(), descriptors)
+        return waiting.process
+
+    def close(self) -> None:
+        """End the guests that nobody had an order for."""
+        with self._lock:
+            idle = list(self._ahead.values())
+            self._ahead.clear()
+        for process, line in idle:
+            line.close()
+            process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
+
+
+def start_guest(
+    python: Path, bundle: Path, orders: Mapping[str, object], descriptors: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    """A guest started now, with these orders and descriptors. Raises `NeverStarted`."""
+    return Guests().order(python, bundle, orders, descriptors)
+
+
+def _start(python: Path, bundle: Path) -> _Waiting:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.settimeout(_ORDER_SECONDS)
+    try:
+        with theirs:
+            process = subprocess.Popen(
+                [str(python), "-I", "-S", "-B", str(bundle), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                env=GUEST_VARIABLES,
+                cwd="/",
+                start_new_session=True,  # a Ctrl-C in the caller's terminal is the caller's
+            )
+    except OSError as error:
+        ours.close()
+        raise NeverStarted(
+            f"cannot start `{python}`: {error.strerror}",
+            hint="`orq-runtime cache clean` makes environments anew",
+        ) from error
+    return _Waiting(process, ours)
+
+
+def _send(line: socket.socket, text: bytes, descriptors: Sequence[int]) -> None:
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+    sent = line.sendmsg([text], rights if descriptors else [])
+    line.sendall(text[sent:])
+    line.shutdown(socket.SHUT_WR)
