@@ -28,7 +28,7 @@ __all__ = ["main"]
 WALL_STATUS = 77
 """The exit status of a guest that could not be confined; the host knows it."""
 
-_WANTED_BY_ORJSON = ("dataclasses", "datetime", "uuid", "zoneinfo")
+_WANTED_BY_ORJSON = ("dataclasses", "datetime", "uuid")
 _CHUNK = 1 << 16
 _MOST = 16
 
