@@ -18,11 +18,12 @@ from orq_runtime import _fs
 from orq_runtime._run import codec
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.cgroup import Mechanism
+from orq_runtime._run.exceeded import as_measured
 from orq_runtime._run.guest import GUEST_VARIABLES, Guests
 from orq_runtime._run.handover import grants_for
 from orq_runtime._run.launch import Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
-from orq_runtime._run.outcome import Circumstances, as_measured, conclude, never_began
+from orq_runtime._run.outcome import Circumstances, conclude, never_began
 from orq_runtime._run.pool import Pool
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.wall import grants, wall_of
@@ -335,7 +336,12 @@ class Session:
         return (*granted, *more), "exec" if more else self._start_mode
 
     def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
-        held = dict(self._mechanism.enforced_by(limits))
+        held = {**self._mechanism.enforced_by(limits), "open_files": "rlimit"}
+        held["file_bytes"] = "rlimit"
+        if limits.cpu_seconds is not None:
+            held["cpu_seconds"] = "rlimit"
+        is_bounded = self.isolation == "namespaces"
+        held["tmp_bytes"] = held["tmp_inodes"] = "tmpfs" if is_bounded else "unlimited"
         if not self._mechanism.has_cgroup and self.isolation != "namespaces":
             held["processes"] = "unlimited"  # the kernel would count all that this user runs
         return held

@@ -59,7 +59,7 @@ class Workshop:
                 self._isolation = capabilities.choose(
                     self._asked,
                     cache_dir=self._settings.cache_dir,
-                    interpreter=Supplier(settings=self._settings).host_interpreter,
+                    interpreter=Supplier(settings=self._settings).usual_interpreter,
                     grounds=self.grounds,
                 )
             return self._isolation

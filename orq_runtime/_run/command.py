@@ -19,11 +19,12 @@ from orq_runtime._run import drive_sync
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.cgroup import Mechanism
 from orq_runtime._run.codec import new_seal
+from orq_runtime._run.exceeded import as_measured
 from orq_runtime._run.ground import Grounds
 from orq_runtime._run.guest import GUEST_VARIABLES
 from orq_runtime._run.launch import launch_command, why_it_died
 from orq_runtime._run.machine import Machine
-from orq_runtime._run.outcome import Circumstances, as_measured, conclude
+from orq_runtime._run.outcome import Circumstances, conclude
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.wall import command_wall
 from orq_runtime.errors import NeverStarted

@@ -69,6 +69,7 @@ class Conclusion:
     wait_status: int | None
     cpu_seconds: float | None
     peak_memory_bytes: int | None
+    is_disk_full: bool
 
 
 class Machine:
@@ -95,7 +96,7 @@ class Machine:
         self._init = wire.Decoder({wire.STATUS: wire.STATUS_BODY.size})
         self._state = "new"
         self._answer: tuple[int, bytes] | None = None
-        self._status: tuple[int, int, int] | None = None
+        self._status: tuple[int, int, int, bool] | None = None
         self._open = {"result", "stdout", "stderr", "status"}
         self._stopped: str | None = None
         self._reason = ""
@@ -242,7 +243,7 @@ class Machine:
 
     def conclusion(self) -> Conclusion:
         """How the run ended; meaningful once `is_settled`."""
-        wait_status, cpu, peak = self._status or (None, None, None)
+        wait_status, cpu, peak, is_full = self._status or (None, None, None, False)
         verdict = self._verdict(wait_status)
         return Conclusion(
             verdict=verdict,
@@ -252,6 +253,7 @@ class Machine:
             wait_status=wait_status,
             cpu_seconds=None if cpu is None else cpu / 1e6,
             peak_memory_bytes=None if peak is None else peak * 1024,
+            is_disk_full=is_full,
         )
 
     def _began(self) -> Literal["no", "yes", "unknown"]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.codec import decode_result
+from orq_runtime._run.exceeded import HINTS, cpu_exceeded, disk_exceeded
 from orq_runtime._run.machine import Conclusion, Machine
 from orq_runtime._run.report import decode_failure
 from orq_runtime.model.environment import Component
@@ -29,10 +29,8 @@ _ENFORCED: Final = {
     "result_bytes": "host",
 }
 
-_DEATHS: Final = frozenset(("killed", "exited", "no_result", "timeout"))
-"""How a run looks in which the kernel killed something for want of memory."""
-
 _HINTS: Final[Mapping[str, str]] = {
+    **HINTS,
     "not_encodable": "return JSON's own types, or one of those in docs/types.md",
     "no_result": "the step ended its process before it returned; look for `os._exit` or `sys.exit`",
     "output_exceeded": "return less, write a file, or raise `result_bytes`",
@@ -94,28 +92,10 @@ def conclude(machine: Machine, seen: Circumstances) -> Outcome:
         outcome = replace(
             outcome, verdict="protocol_violation", failure=Failure(message=f"the answer is {error}")
         )
+    if outcome.verdict != "ok":
+        named = cpu_exceeded(outcome, end, seen.limits) or disk_exceeded(outcome, end, seen.limits)
+        outcome = named or outcome
     return outcome if outcome.hint else replace(outcome, hint=_HINTS.get(outcome.verdict))
-
-
-def as_measured(outcome: Outcome, leaf: Leaf, limits: Limits) -> Outcome:
-    """The outcome with what the run's group saw: its peak, and whether it ran out of memory."""
-    peak = leaf.peak_bytes()
-    if peak is not None:
-        outcome = replace(outcome, usage=replace(outcome.usage, peak_memory_bytes=peak))
-    if outcome.verdict in _DEATHS and leaf.is_out_of_memory():
-        message = f"the run needed more than {limits.memory_bytes} bytes of memory and was killed"
-        return replace(
-            outcome,
-            verdict="out_of_memory",
-            failure=Failure(message=message),
-            hint="raise `memory_bytes` (`--memory`), or use less",
-            signal=None,
-        )
-    is_refused = outcome.failure is not None and outcome.failure.type == "BlockingIOError"
-    if outcome.verdict == "raised" and is_refused and leaf.processes_were_refused():
-        hint = f"raise `processes`, which is {limits.processes}, or start fewer"
-        return replace(outcome, verdict="processes_exceeded", hint=hint)
-    return outcome
 
 
 def never_began(reason: str, seen: Circumstances) -> Outcome:
@@ -153,17 +133,8 @@ def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outc
 
 def _with_status(outcome: Outcome, end: Conclusion, limits: Limits) -> Outcome:
     status = end.wait_status
-    number: int | None = None
     if outcome.verdict == "killed":
         number = signal.SIGKILL if status is None else os.WTERMSIG(status)
-        if number == signal.SIGXCPU and limits.cpu_seconds is not None:
-            message = (
-                f"a process of the run used more than {limits.cpu_seconds:g} s of processor time"
-            )
-            failure = Failure(message=message)
-            return replace(
-                outcome, verdict="cpu_exceeded", failure=failure, hint="raise `cpu_seconds`"
-            )
         who = "the run's init" if status is None else "the step"
         message = f"{who} was killed by {_signal_name(number)}"
         return replace(outcome, signal=int(number), failure=Failure(message=message))

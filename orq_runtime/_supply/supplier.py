@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from orq_runtime._supply.interpreters import Interpreters
 from orq_runtime._supply.memo import Memo
 from orq_runtime._supply.store import Lease, Store
-from orq_runtime.errors import BadComponent, InternalError
+from orq_runtime.errors import BadComponent, InternalError, InterpreterNotFound
 from orq_runtime.events import Event, Sink, ignore
 from orq_runtime.model.environment import (
     CleanReport,
@@ -150,9 +150,12 @@ class Supplier:
         """
         return self._maker().prepare(python)
 
-    def host_interpreter(self) -> Interpreter:
-        """The base interpreter of this very process, described."""
-        return self._interpreters.host()
+    def usual_interpreter(self) -> Interpreter:
+        """The one that the settings name, if it is there, else that of this very process."""
+        try:
+            return self._interpreters.find(self._settings.python)
+        except InterpreterNotFound:  # whoever asks for an environment on it hears of that
+            return self._interpreters.host()
 
     def interpreters(self) -> list[Interpreter]:
         """The supported interpreters found on this machine, the host's first."""

@@ -131,7 +131,7 @@ def _tiers(settings: Settings) -> Iterator[_Finding]:
     grounds = Grounds(settings.temporary_dir)
     found: list[Capability] = []
     try:
-        interpreter = Supplier(settings=settings).host_interpreter()
+        interpreter = Supplier(settings=settings).usual_interpreter()
         found = [
             try_tier(tier, cache_dir=settings.cache_dir, interpreter=interpreter, grounds=grounds)
             for tier in CONFINED

@@ -86,10 +86,12 @@ VERDICTS: Final[Mapping[str, Verdict]] = MappingProxyType(
             ),
             _row("no_result", errors.NoResult, 5, "exit status 0 and no result"),
             _row("missing_output", errors.MissingOutput, 5, "a declared output was not written"),
-            _row("out_of_memory", errors.LimitExceeded, 6, "more memory than allowed"),
+            _row(
+                "out_of_memory", errors.LimitExceeded, 6, "more memory than allowed", by_guest=True
+            ),
             _row("cpu_exceeded", errors.LimitExceeded, 6, "more processor time than allowed"),
             _row("output_exceeded", errors.LimitExceeded, 6, "a larger result than allowed"),
-            _row("disk_exceeded", errors.LimitExceeded, 6, "more disk than allowed"),
+            _row("disk_exceeded", errors.LimitExceeded, 6, "more disk than allowed", by_guest=True),
             _row("processes_exceeded", errors.LimitExceeded, 6, "more processes than allowed"),
             _row("exited", errors.StepExited, 7, "the process ended itself with a status"),
             _row("timeout", errors.DeadlineExceeded, 124, "killed at the wall-clock limit"),

@@ -119,7 +119,10 @@ def _become_step(
         request = socket.socket(fileno=_REQUEST)
         if place.become is not None:
             place.become(request, _RESULT, rooms)
-        harness.serve(request, _RESULT, json, rooms, is_spare=place.is_spare)
+        is_all_ours = place.wall.is_all_disk_ours
+        harness.serve(
+            request, _RESULT, json, rooms, is_spare=place.is_spare, is_all_disk_ours=is_all_ours
+        )
     except BaseException as error:  # nothing may run on in a copy of the zygote
         _confess(2, error)
         _confess(channel.stderr, error)
@@ -249,8 +252,14 @@ class _Init:
 
     def report(self) -> None:
         """Tell the host how the step ended and what the run used."""
-        body = wire.STATUS_BODY.pack(self._wait_status, self._cpu_microseconds, self._peak_kib)
         rights = self._folder() if self._keeps_folder else []
+        try:
+            is_full = self._wall.is_disk_full()
+        except OSError:
+            is_full = False
+        body = wire.STATUS_BODY.pack(
+            self._wait_status, self._cpu_microseconds, self._peak_kib, is_full
+        )
         try:
             self._status.sendmsg([wire.frame(wire.STATUS, body)], rights)
         except OSError:  # nobody is there to hear it

@@ -5,13 +5,15 @@ Nothing of an exception crosses to the host but bounded text.
 
 from __future__ import annotations
 
+import errno
 import linecache
 import os
 import types
+import typing
 
 from orq_sandbox import later
 
-__all__ = ["Refusal", "clip", "describe", "shown"]
+__all__ = ["Refusal", "clip", "describe", "limit_of", "shown"]
 
 _LONGEST_TEXT = 4096
 _LONGEST_VALUE = 200
@@ -129,6 +131,22 @@ def _members(error: BaseException) -> list:
         return []
     members = getattr(error, "exceptions", ())
     return [one for one in members if isinstance(one, BaseException)]
+
+
+def limit_of(error: BaseException, *, is_all_disk_ours: bool) -> str:
+    """The verdict for the limit that an exception, or what it was raised from, tells of; else "".
+
+    `is_all_disk_ours`: whether a full disk can only be the run's own, which has a size.
+    """
+    if isinstance(error, MemoryError):
+        return "out_of_memory"
+    full = (errno.ENOSPC, errno.EDQUOT) if is_all_disk_ours else ()
+    one: typing.Optional[BaseException] = error
+    for _ in range(_MOST_CAUSES):
+        if isinstance(one, OSError) and one.errno in (errno.EFBIG, *full):
+            return "disk_exceeded"
+        one = None if one is None else one.__cause__ or one.__context__
+    return ""
 
 
 def _name(error: BaseException) -> str:

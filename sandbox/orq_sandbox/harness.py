@@ -20,7 +20,7 @@ import typing
 
 from orq_sandbox import encode, load, wire
 from orq_sandbox.bind import Call
-from orq_sandbox.failure import Refusal, clip, describe
+from orq_sandbox.failure import Refusal, clip, describe, limit_of
 
 __all__ = ["serve"]
 
@@ -59,6 +59,7 @@ def serve(
     rooms: typing.Tuple[str, str],
     *,
     is_spare: bool,
+    is_all_disk_ours: bool,
 ) -> None:
     """Wait for the one request, answer it, end the process. Never returns.
 
@@ -73,7 +74,7 @@ def serve(
     if frame is None:  # a spare that is not needed any more
         os._exit(0)
     try:
-        answer = _answer(json, frame, result, rooms)
+        answer = _answer(json, frame, result, rooms, is_all_disk_ours=is_all_disk_ours)
     except SystemExit as wish:
         _flush()
         os._exit(_exit_status(wish))
@@ -119,7 +120,14 @@ def _receive(request: socket.socket) -> typing.Optional[bytes]:
             return payload
 
 
-def _answer(json: typing.Any, frame: bytes, result: int, rooms: typing.Tuple[str, str]) -> bytes:
+def _answer(
+    json: typing.Any,
+    frame: bytes,
+    result: int,
+    rooms: typing.Tuple[str, str],
+    *,
+    is_all_disk_ours: bool = False,
+) -> bytes:
     """The frame to send. Lets SystemExit pass: how a step ends itself is its own business."""
     clock = _Clock()
     seal, body = frame[: wire.SEAL_BYTES], frame[wire.SEAL_BYTES :]
@@ -134,7 +142,8 @@ def _answer(json: typing.Any, frame: bytes, result: int, rooms: typing.Tuple[str
     except SystemExit:
         raise
     except BaseException as error:  # the child's top level: every exception becomes data
-        verdict, said = "raised", describe(error, shows_locals=clock.shows_locals)
+        verdict = limit_of(error, is_all_disk_ours=is_all_disk_ours) or "raised"
+        said = _described(error, shows_locals=clock.shows_locals)
     said.update(verdict=verdict, timings=clock.laps)
     try:
         body = json.dumps(said)
@@ -144,6 +153,14 @@ def _answer(json: typing.Any, frame: bytes, result: int, rooms: typing.Tuple[str
         message = ascii(said["message"])
         body = json.dumps({"verdict": verdict, "message": message, "timings": clock.laps})
     return wire.frame(wire.FAILURE, seal + body)
+
+
+def _described(error: BaseException, *, shows_locals: bool) -> dict:
+    try:
+        return describe(error, shows_locals=shows_locals)
+    except MemoryError:  # the step's frames, which the traceback holds, hold all there is
+        error.__traceback__ = None
+        return {"type": "MemoryError", "message": "", "frames": []}
 
 
 def _run(

@@ -67,8 +67,9 @@ SEAL_BYTES = 16
 ALONE = b"1"
 IN_COMPANY = b"0"
 
-STATUS_BODY = struct.Struct("!iQQ")
-"""The step's wait status, processor microseconds and peak memory in KiB, of all its processes."""
+STATUS_BODY = struct.Struct("!iQQ?")
+"""The step's wait status; processor microseconds and peak memory in KiB, of all its processes;
+whether the folders of its own were full in the end."""
 
 STOP_BODY = struct.Struct("!I")
 """Milliseconds between SIGTERM and SIGKILL."""

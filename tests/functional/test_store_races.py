@@ -94,7 +94,7 @@ def test_a_bundle_that_a_session_holds_is_not_cleaned(tmp_path: Path, shop: Shop
 
 def test_one_bundle_is_staged_while_others_clean(tmp_path: Path, shop: Shop) -> None:
     """Making and removing bundles at once fails nowhere; an old guest's bundle is removed."""
-    interpreter: Interpreter = shop.supplier().host_interpreter()
+    interpreter: Interpreter = shop.supplier().usual_interpreter()
     with ThreadPoolExecutor(4) as pool:
         staged = [pool.submit(bundle.stage, tmp_path, interpreter) for _ in range(12)]
         cleaned = [pool.submit(bundle.clean, tmp_path) for _ in range(12)]

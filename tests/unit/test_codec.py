@@ -106,7 +106,7 @@ def test_a_failure_is_read_or_a_wire_error(document: object) -> None:
             report.decode_failure(json.dumps(said).encode())
 
 
-@pytest.mark.parametrize("verdict", ["ok", "timeout", "killed", "out_of_memory", "nonsense", 1])
+@pytest.mark.parametrize("verdict", ["ok", "timeout", "killed", "cpu_exceeded", "nonsense", 1])
 def test_a_guest_cannot_give_the_hosts_verdicts(verdict: object) -> None:
     """A FAILURE that claims a verdict which is the host's to decide is a lie."""
     with pytest.raises(wire.WireError):

@@ -24,7 +24,7 @@ _FORGED = wire.frame(wire.RESULT, b'J{"timings":{},"value":1}')
 
 
 def _status(wait_status: int) -> bytes:
-    return wire.frame(wire.STATUS, wire.STATUS_BODY.pack(wait_status, 5_000_000, 1024))
+    return wire.frame(wire.STATUS, wire.STATUS_BODY.pack(wait_status, 5_000_000, 1024, False))
 
 
 def _machine() -> Machine:

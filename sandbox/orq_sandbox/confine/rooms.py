@@ -9,11 +9,10 @@ import typing
 
 from orq_sandbox.confine import mounts
 
-__all__ = ["SHARED", "Rooms", "furnish", "make"]
+__all__ = ["SHARED", "Rooms", "are_full", "furnish", "make"]
 
 SHARED = "/dev/shm"
 _ROOM = "/run"
-_COVERING = ("/run/", "/tmp/", "/dev/shm/")
 _COVERING = ("/tmp/", "/run/", SHARED + "/")
 _TMP_BYTES = 1 << 30
 _TMP_INODES = 65536
@@ -52,6 +51,12 @@ def furnish(quantities: typing.Mapping[str, typing.Any]) -> Rooms:
         _uncover(path, descriptor)
     os.chdir(rooms.work)
     return Rooms(rooms.work, "/tmp")
+
+
+def are_full() -> bool:
+    """Whether no byte or no file more goes into one of the file systems that `furnish` mounted."""
+    found = [os.statvfs(place) for place in (_ROOM, SHARED)]
+    return any(one.f_bavail == 0 or one.f_favail == 0 for one in found)
 
 
 def _covered(quantities: typing.Mapping[str, typing.Any]) -> typing.List[typing.Tuple[str, int]]:

@@ -41,6 +41,7 @@ class LandlockWall:
     """The wall around this zygote."""
 
     tier = "landlock"
+    is_all_disk_ours = False
 
     def __init__(self, policy: Mapping, stages: Stages, interface: int) -> None:
         self.stages = stages
@@ -60,6 +61,10 @@ class LandlockWall:
         with self.stages("run: folders"):
             self._rooms = rooms.make(self._policy["scratch"], run.get("folder"))
         return self._rooms
+
+    def is_disk_full(self) -> bool:
+        """False: the run's folders are on a disk of the host's, and no size is theirs."""
+        return False
 
     def lock_step(self, run: Mapping, keep: typing.Iterable[int] = ()) -> None:
         """In the step, last, a session leader: give everything up.

@@ -39,7 +39,7 @@ from orq_sandbox.confine import (
     shepherd,
 )
 from orq_sandbox.confine.identity import become
-from orq_sandbox.confine.rooms import SHARED, Rooms, furnish
+from orq_sandbox.confine.rooms import SHARED, Rooms, are_full, furnish
 from orq_sandbox.confine.stages import Stages
 from orq_sandbox.confine.syscalls import close_all_but
 
@@ -75,6 +75,7 @@ class NamespacesWall:
         self._of_run = _unshares(policy, interface)[1]
         self._lock = seccomp.lock(has_namespaces=True)
         self._rooms = Rooms("", "")
+        self.is_all_disk_ours = not policy.get("writable")
 
     def fork_init(self) -> int:
         """Fork an init: 0 in it; here its process id as the zygote sees it. Raises `WallError`."""
@@ -99,6 +100,10 @@ class NamespacesWall:
         with self.stages("run: mounts"):
             self._rooms = furnish({**self._policy, **run})
         return self._rooms
+
+    def is_disk_full(self) -> bool:
+        """In init: whether nothing more goes into the run's folders."""
+        return are_full()
 
     def lock_step(self, run: Mapping, keep: typing.Iterable[int] = ()) -> None:
         """In the step, last: give everything up. Closes all descriptors but 0, 1, 2 and `keep`.

@@ -23,6 +23,7 @@ class ProcessWall:
     """What stands around a run when nothing does."""
 
     tier = "process"
+    is_all_disk_ours = False
     landlock = 0
 
     def __init__(self, policy: Mapping, stages: Stages) -> None:
@@ -37,6 +38,10 @@ class ProcessWall:
         """In init: the run's folders, below `run["folder"]` or the scratch. Raises `WallError`."""
         with self.stages("run: folders"):
             return rooms.make(self._policy["scratch"], run.get("folder"))
+
+    def is_disk_full(self) -> bool:
+        """False: the run's folders are on a disk of the host's, and no size is theirs."""
+        return False
 
     def lock_step(self, run: Mapping, keep: typing.Iterable[int] = ()) -> None:
         """In the step, last: limits, and all descriptors closed but 0, 1, 2 and `keep`."""
