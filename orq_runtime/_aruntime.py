@@ -89,12 +89,14 @@ class AsyncRuntime:
         upgrade: bool = False,
         upgrade_packages: Iterable[str] = (),
         refresh: bool = False,
+        vendor: bool = False,
     ) -> Environment:
         """Make or find the joint environment of steps and component folders.
 
         `lock` writes what is resolved as `pylock.toml` beside the first component, or as
         `pylock.NAME.toml` beside a step's file. `upgrade` resolves anew to the newest versions,
         `upgrade_packages` to those of the packages named, and `refresh` asks the indexes again.
+        `vendor` fills the first component's `vendor/`, so that it supplies offline elsewhere.
 
         Raises `SupplyError` when it cannot be made and `RequestError` when nothing was named.
         """
@@ -102,7 +104,9 @@ class AsyncRuntime:
         freshness = Freshness(
             upgrade=upgrade, upgrade_packages=tuple(upgrade_packages), refresh=refresh
         )
-        return await asyncio.to_thread(self._session.supply, wanted, freshness, is_locking=lock)
+        return await asyncio.to_thread(
+            self._session.supply, wanted, freshness, is_locking=lock, is_vendoring=vendor
+        )
 
     async def explain(self, *targets: Step | str | os.PathLike[str]) -> Explanation:
         """Supply as `supply` does, and say why the environment was found or had to be made.

@@ -132,12 +132,14 @@ class Runtime:
         upgrade: bool = False,
         upgrade_packages: Iterable[str] = (),
         refresh: bool = False,
+        vendor: bool = False,
     ) -> Environment:
         """Make or find the joint environment of steps and component folders.
 
         `lock` writes what is resolved as `pylock.toml` beside the first component, or as
         `pylock.NAME.toml` beside a step's file. `upgrade` resolves anew to the newest versions,
         `upgrade_packages` to those of the packages named, and `refresh` asks the indexes again.
+        `vendor` fills the first component's `vendor/`, so that it supplies offline elsewhere.
 
         Raises `SupplyError` when it cannot be made and `RequestError` when nothing was named.
         """
@@ -145,6 +147,7 @@ class Runtime:
             [target if isinstance(target, Step) else Path(target) for target in targets],
             Freshness(upgrade=upgrade, upgrade_packages=tuple(upgrade_packages), refresh=refresh),
             is_locking=lock,
+            is_vendoring=vendor,
         )
 
     def explain(self, *targets: Step | str | os.PathLike[str]) -> Explanation:

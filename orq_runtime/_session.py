@@ -123,9 +123,12 @@ class Session:
         freshness: Freshness,
         *,
         is_locking: bool = False,
+        is_vendoring: bool = False,
     ) -> Environment:
         """The joint environment of steps and component folders. Blocks."""
         joint = self._joint(targets, freshness)
+        if is_vendoring:
+            self.supplier.vendor(joint)
         return self.supplier.write_lock(joint)[1] if is_locking else self.supplier.supply(joint)
 
     def explain(self, targets: Iterable[Step | Path | str]) -> Explanation:

@@ -47,7 +47,7 @@ class Settings:
     `locked` wants a lock beside a component that fits its declarations, `frozen` takes that lock as
     it is; not both. `debug` has the command line show tracebacks of its own failures.
     `temporary_dir` is where TMPDIR points, `tool_environment` what uv inherits: certificates,
-    proxies and PATH.
+    proxies and PATH, `python_dirs` where pyenv and uv keep their interpreters.
     """
 
     cache_dir: Path
@@ -62,6 +62,7 @@ class Settings:
     debug: bool = False
     temporary_dir: Path
     tool_environment: Mapping[str, str]
+    python_dirs: tuple[Path, ...] = ()
 
     @property
     def lock_mode(self) -> LockMode:
@@ -83,6 +84,7 @@ def load(environ: Mapping[str, str] | None = None, **given: object) -> Settings:
         cache_dir=_default_cache_dir(source),
         temporary_dir=Path(source.get("TMPDIR") or "/tmp"),
         tool_environment={key: source[key] for key in _PASSED_TO_UV if key in source},
+        python_dirs=_python_dirs(source),
     )
     read = {key: _READERS[key](key, value) for key, value in values.items()}
     settings = replace(settings, **read)  # type: ignore[arg-type]  # each reader returns its field's type
@@ -98,6 +100,15 @@ def _default_cache_dir(source: Mapping[str, str]) -> Path:
     base = source.get("XDG_CACHE_HOME") or ""
     root = Path(base) if base.startswith("/") else _home(source) / ".cache"
     return root / "orq-runtime"
+
+
+def _python_dirs(source: Mapping[str, str]) -> tuple[Path, ...]:
+    """Folders with one folder per interpreter, by the variables of those who fill them."""
+    home = _home(source)
+    shared = source.get("XDG_DATA_HOME") or f"{home}/.local/share"
+    pyenv = source.get("PYENV_ROOT") or f"{home}/.pyenv"
+    places = (f"{pyenv}/versions", source.get("UV_PYTHON_INSTALL_DIR") or f"{shared}/uv/python")
+    return tuple(Path(place) for place in places if place.startswith("/"))
 
 
 def _config_file(source: Mapping[str, str]) -> Path:
@@ -184,5 +195,5 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "debug": _flag,
 }
 
-_GIVEN_BY_THE_MACHINE = {"temporary_dir", "tool_environment"}
+_GIVEN_BY_THE_MACHINE = {"temporary_dir", "tool_environment", "python_dirs"}
 assert {*_READERS, *_GIVEN_BY_THE_MACHINE} == {item.name for item in fields(Settings)}

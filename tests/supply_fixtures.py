@@ -11,6 +11,7 @@ import functools
 import hashlib
 import http.server
 import io
+import os
 import sys
 import tarfile
 import threading
@@ -240,6 +241,10 @@ def supplier_with(
     return supplier
 
 
+def _page_hash(file: Path) -> str:
+    return f"sha256={hashlib.sha256(file.read_bytes()).hexdigest()}" if file.is_file() else ""
+
+
 @contextlib.contextmanager
 def serving(root: Path) -> Iterator[tuple[str, list[str]]]:
     """A package index on this machine with one folder per package; and what it was asked for."""
@@ -249,6 +254,18 @@ def serving(root: Path) -> Iterator[tuple[str, list[str]]]:
         def do_GET(self) -> None:
             asked.append(self.path)
             super().do_GET()
+
+        def list_directory(self, path: str | os.PathLike[str]) -> io.BytesIO:
+            links = [
+                f'<a href="{file.name}#{_page_hash(file)}">{file.name}</a><br>'
+                for file in sorted(Path(path).iterdir())
+            ]
+            page = "".join(["<!DOCTYPE html><html><body>", *links, "</body></html>"]).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            return io.BytesIO(page)
 
         def log_message(self, *args: object, **kwargs: object) -> None:
             pass

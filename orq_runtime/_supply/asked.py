@@ -47,7 +47,7 @@ class Asked:
     `packages` are the components that are packages, `by_name` those that become one only when
     something requires their name. `lock_place` is where the lock of it all lies, `lock` what lies
     there, and `pins` what every lock among the declarations holds to. `included` are the files that
-    requirements files name.
+    requirements files name, `tools` the distributions that are vendored for builds alone.
     """
 
     interpreter: Interpreter
@@ -56,6 +56,7 @@ class Asked:
     packages: tuple[Source, ...]
     by_name: tuple[tuple[str, Source], ...]
     vendored: tuple[Source, ...]
+    tools: tuple[Source, ...]
     bounds: tuple[PythonBound, ...]
     lock_place: Path | None
     lock: LockFile | None
@@ -77,7 +78,10 @@ def read_request(request: SupplyRequest, interpreter: Interpreter) -> Asked:
             bounds.append(PythonBound(specifier=block.requires_python, origin=str(script)))
     requirements += [declared(line, "the caller's requirements") for line in request.requirements]
     projects = [item.project for item in declarations if item.project is not None]
-    vendored, passed_over = _choose(declarations, interpreter)
+    vendored, passed_over = _choose(
+        [file for item in declarations for file in item.vendored], interpreter
+    )
+    tools, _ = _choose([file for item in declarations for file in item.tools], interpreter)
     notes = [note for item in declarations for note in item.notes]
     place = _lock_place(declarations, scripts)
     locks = _locks(declarations, scripts)
@@ -90,6 +94,7 @@ def read_request(request: SupplyRequest, interpreter: Interpreter) -> Asked:
             (item.name, _source(item)) for item in projects if not item.is_package and item.name
         ),
         vendored=vendored,
+        tools=tools,
         bounds=tuple(bounds),
         lock_place=place,
         lock=next((item for item in locks if item.origin == str(place)), None),
@@ -178,11 +183,11 @@ def _source(project: LocalProject) -> Source:
 
 
 def _choose(
-    declarations: Sequence[Declaration], interpreter: Interpreter
+    found: Sequence[VendoredFile], interpreter: Interpreter
 ) -> tuple[tuple[Source, ...], list[str]]:
     """One vendored file per distribution: the wheel that fits best, else its sdist; and notes."""
     groups: dict[str, list[VendoredFile]] = {}
-    for item in (file for declaration in declarations for file in declaration.vendored):
+    for item in found:
         groups.setdefault(_name_and_version(item.path)[0], []).append(item)
     ranks = tags.ranks(interpreter) if groups else {}
     chosen: list[Source] = []

@@ -21,14 +21,14 @@ from orq_runtime._digest import Digest, digest_file
 from orq_runtime._supply.files import open_regular
 from orq_runtime._supply.hooks import Bench
 from orq_runtime._supply.install import Installer
-from orq_runtime._supply.lock import Lock
+from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
 from orq_runtime._supply.requirements import Declared
 from orq_runtime._supply.resolve import Resolver, Spec, identify, index_digest
 from orq_runtime._supply.runner import workplace
 from orq_runtime._supply.sources import build_system_of
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.tree import copy_tree, digest_tree, unpack
-from orq_runtime._supply.wheels import LocalWheel, keep_wheel, stored_wheel
+from orq_runtime._supply.wheels import LocalWheel, keep_wheel, required_by, stored_wheel
 from orq_runtime.errors import BuildFailed, ResolutionFailed, StoreError
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
@@ -37,7 +37,7 @@ from orq_runtime.settings import Settings
 
 __all__ = ["BUILD_KIT", "Builder", "Source"]
 
-_RECIPE = 1
+_RECIPE = 2
 _LEASE_TRIES = 4
 BUILD_KIT = ("setuptools", "wheel")
 
@@ -57,6 +57,14 @@ class Source:
     def is_wheel(self) -> bool:
         """Whether it is a wheel already."""
         return self.path.name.endswith(".whl")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """An environment to build in, and what is in it."""
+
+    path: Path
+    packages: tuple[Pinned, ...]
 
 
 class Builder:
@@ -97,27 +105,34 @@ class Builder:
         with self._store.exclusively("build", key, on_wait=lambda: self._sink(waiting)):
             if wheel := self.known(source, interpreter):
                 return wheel
+            kit: tuple[Pinned, ...] = ()
             with self._store.scratch() as scratch:
                 if source.is_wheel:
                     taken = scratch / source.path.name
                     _take(source, taken)
                     wheel = keep_wheel(self._store, taken, source.origin)
                 else:
-                    wheel = self._built(source, scratch, interpreter, vendored)
-            write_json(self._store.builds / f"{key}.json", {"content": wheel.content})
+                    wheel, kit = self._built(source, scratch, interpreter, vendored)
+            document = {"content": wheel.content, "kit": pins_document(kit)}
+            write_json(self._store.builds / f"{key}.json", document)
             return wheel
+
+    def tools_of(self, source: Source, interpreter: Interpreter) -> tuple[Pinned, ...]:
+        """What the wheel of a source was built with; nothing where it was not built here."""
+        document = read_json(self._store.builds / f"{self._key(source, interpreter)}.json")
+        return () if document is None else pins_of(document["kit"])
 
     @contextlib.contextmanager
     def kit(
         self, lines: Iterable[Declared], interpreter: Interpreter, vendored: Sequence[LocalWheel]
-    ) -> Iterator[Path]:
+    ) -> Iterator[Kit]:
         """An environment with these build requirements, leased. Blocks."""
         wanted = tuple(lines)
         names = {item.name for item in wanted}
         spec = Spec(
             requirements=wanted,
             constraints=(),
-            local=tuple(wheel for wheel in vendored if wheel.name in names),
+            local=_closed(names, vendored),
             interpreter=interpreter,
             index_digest=index_digest(self._settings),
             exclude_newer=self._settings.exclude_newer,
@@ -127,7 +142,7 @@ class Builder:
         with contextlib.ExitStack() as stack:
             yield self._leased(lock, interpreter, stack)
 
-    def _leased(self, lock: Lock, interpreter: Interpreter, stack: contextlib.ExitStack) -> Path:
+    def _leased(self, lock: Lock, interpreter: Interpreter, stack: contextlib.ExitStack) -> Kit:
         tries = _LEASE_TRIES
         while True:
             tries -= 1
@@ -139,7 +154,7 @@ class Builder:
                     raise
             else:
                 self._store.touch(installed.key)
-                return installed.path
+                return Kit(path=installed.path, packages=installed.packages)
 
     def _key(self, source: Source, interpreter: Interpreter) -> str:
         digest = Digest("build", _RECIPE).text("source", source.digest)
@@ -156,11 +171,12 @@ class Builder:
         scratch: Path,
         interpreter: Interpreter,
         vendored: Sequence[LocalWheel],
-    ) -> LocalWheel:
+    ) -> tuple[LocalWheel, tuple[Pinned, ...]]:
+        """The wheel, and what it was built with."""
         where = f"isolation: {self._runner.isolation}"
         self._sink(Event(phase="build", state="started", subject=source.origin, message=where))
         try:
-            made = self._run(source, scratch, interpreter, vendored)
+            made, kit = self._run(source, scratch, interpreter, vendored)
         except ResolutionFailed as error:
             hint = error.hint
             if self._settings.offline:
@@ -170,7 +186,7 @@ class Builder:
             ) from error
         wheel = keep_wheel(self._store, made, source.origin)
         self._sink(Event(phase="build", state="done", subject=wheel.name, message=where))
-        return wheel
+        return wheel, kit
 
     def _run(
         self,
@@ -178,20 +194,20 @@ class Builder:
         scratch: Path,
         interpreter: Interpreter,
         vendored: Sequence[LocalWheel],
-    ) -> Path:
-        """Call the hooks, a second time where they asked for more; the path of the wheel."""
+    ) -> tuple[Path, tuple[Pinned, ...]]:
+        """Call the hooks, again where they asked for more; the wheel's path and the last kit."""
         bench = self._bench(source, scratch, "first")
         system = build_system_of(bench.tree, source.origin)
         with self.kit(system.requires, interpreter, vendored) as kit:
-            answer = bench.build(system, kit=kit, interpreter=interpreter, asks=True)
+            answer = bench.build(system, kit=kit.path, interpreter=interpreter, asks=True)
         if answer.wheel is None:
             bench = self._bench(source, scratch, "second")
             lines = (*system.requires, *answer.requires)
             with self.kit(lines, interpreter, vendored) as kit:
-                answer = bench.build(system, kit=kit, interpreter=interpreter, asks=False)
+                answer = bench.build(system, kit=kit.path, interpreter=interpreter, asks=False)
         if answer.wheel is None:
             raise BuildFailed(f"`{source.origin}` did not build: its backend made no wheel")
-        return bench.take_wheel(answer.wheel, scratch)
+        return bench.take_wheel(answer.wheel, scratch), kit.packages
 
     def _bench(self, source: Source, scratch: Path, name: str) -> Bench:
         work = workplace(scratch, name)
@@ -204,6 +220,19 @@ class Builder:
         unpacked = unpack(archive, work / "unpacked")
         unpacked.rename(bench.tree)
         return bench
+
+
+def _closed(names: set[str], vendored: Sequence[LocalWheel]) -> tuple[LocalWheel, ...]:
+    """The vendored wheels of these names, with those that they require in turn."""
+    by_name = {wheel.name: wheel for wheel in vendored}
+    found: dict[str, LocalWheel] = {}
+    todo = [name for name in names if name in by_name]
+    while todo:
+        wheel = by_name[todo.pop()]
+        if wheel.name not in found:
+            found[wheel.name] = wheel
+            todo += [name for name in required_by(wheel) if name in by_name]
+    return tuple(found.values())
 
 
 def _take(source: Source, taken: Path) -> None:

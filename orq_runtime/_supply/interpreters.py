@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from orq_runtime._digest import Digest
@@ -52,10 +52,12 @@ sys.stderr.write("\\norq:" + json.dumps({
 class Interpreters:
     """The interpreters of this machine. Making the value does no I/O."""
 
-    def __init__(self, *, store: Store, environment: Mapping[str, str], home: Path) -> None:
+    def __init__(
+        self, *, store: Store, environment: Mapping[str, str], places: Iterable[Path]
+    ) -> None:
         self._store = store
         self._environment = environment
-        self._home = home
+        self._places = tuple(places)
 
     def host(self) -> Interpreter:
         """The base interpreter that this process runs on."""
@@ -186,9 +188,8 @@ class Interpreters:
             yield base
         folders = [Path(part) for part in self._environment.get("PATH", "").split(":") if part]
         folders += [Path("/usr/local/bin"), Path("/usr/bin")]
-        folders += _by_version(self._home / ".pyenv" / "versions")
-        folders += _by_version(self._home / ".local" / "share" / "uv" / "python")
-        for name in names:
+        folders += [folder for place in self._places for folder in _by_version(place)]
+        for name in (*names, "python3"):  # last: one that only has the short name
             for folder in folders:
                 if folder.is_absolute() and (folder / name).is_file():
                     yield folder / name

@@ -37,8 +37,9 @@ from orq_runtime._supply.sources import PythonBound
 from orq_runtime._supply.store import Store
 from orq_runtime._supply.support import Support
 from orq_runtime._supply.uv import Uv
+from orq_runtime._supply.vendoring import fill_vendor
 from orq_runtime._supply.wheels import LocalWheel
-from orq_runtime.errors import RequestError, ResolutionFailed
+from orq_runtime.errors import InternalError, RequestError, ResolutionFailed
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import (
@@ -102,9 +103,7 @@ class Maker:
         With it come the files that its declarations name. Raises one of the `SupplyError` family
         and leaves nothing half-made.
         """
-        interpreter = self._interpreters.find(request.python or self._settings.python)
-        asked = read_request(request, interpreter)
-        self._check_python(asked.bounds, interpreter)
+        asked = self._read(request)
         is_new = request.freshness.is_new
         if is_new and self._settings.lock_mode != "open":
             raise RequestError(
@@ -132,9 +131,8 @@ class Maker:
 
         A lock that is there is kept as far as it goes; one that fits stays as it is.
         """
-        interpreter = self._interpreters.find(request.python or self._settings.python)
-        asked = read_request(request, interpreter)
-        self._check_python(asked.bounds, interpreter)
+        asked = self._read(request)
+        interpreter = asked.interpreter
         place = asked.lock_place
         if place is None:
             raise RequestError(
@@ -151,6 +149,33 @@ class Maker:
             lock = self._resolver.resolve(spec, freshness=request.freshness, preferred=kept)
             environment = self._installed(lock, interpreter)
             return write_lock(place, lock_text(lock, spec, place)), environment
+
+    def vendor(self, request: SupplyRequest) -> tuple[list[Path], Environment]:
+        """Supply, and fill the first component's `vendor/` with all that came of an index. Blocks.
+
+        The new files. Raises `RequestError` without a component.
+        """
+        if not request.components:
+            raise RequestError("`vendor/` lies in a component", hint="name a component's folder")
+        environment, _ = self.supply(request)
+        interpreter = environment.interpreter
+        asked = read_request(request, interpreter)
+        sources = [*asked.vendored, *asked.packages, *(source for _, source in asked.by_name)]
+        tools = {
+            pin.name: pin.package
+            for item in sources
+            for pin in self._builder.tools_of(item, interpreter)
+        }
+        with self._store.making():
+            made = fill_vendor(
+                request.components[0].path,
+                environment.lock,
+                tools.values(),
+                store=self._store,
+                settings=self._settings,
+                sink=self._sink,
+            )
+        return made, environment
 
     def _note(self, asked: Asked) -> None:
         for note in asked.notes:
@@ -169,6 +194,26 @@ class Maker:
             with self._builder.kit(lines, interpreter, ()):
                 pass  # that it can be leased is all
         return interpreter
+
+    def _read(self, request: SupplyRequest) -> Asked:
+        """What the request declares, for its interpreter.
+
+        That is the one it names; else the host's own if it fits what is declared, else the first
+        on this machine that does.
+        """
+        wanted = request.python or self._settings.python
+        asked = read_request(request, self._interpreters.find(wanted))
+        bound = unfit(asked.bounds, asked.interpreter)
+        if bound is None:
+            return asked
+        fitting = (found for found in self._interpreters.all() if not unfit(asked.bounds, found))
+        other = next(fitting, None) if wanted is None else None
+        if other is None:
+            self._check_python(asked.bounds, asked.interpreter)
+            raise InternalError("an interpreter that does not fit was let pass")
+        note = f"Python {other.minor} is used: {bound.origin} requires `{bound.specifier}`"
+        self._sink(Event(phase="resolve", state="moved", message=note))
+        return read_request(request, other)
 
     # -- the two ways to an environment --------------------------------------------------------
 
@@ -209,7 +254,8 @@ class Maker:
         """Vendored wheels first: they may be what the others are built with."""
         ready = [item for item in asked.vendored if item.is_wheel]
         wheels = [self._builder.build(item, asked.interpreter) for item in ready]
-        vendored = tuple(wheels)
+        tools = [self._builder.build(item, asked.interpreter) for item in asked.tools]
+        vendored = (*wheels, *tools)
         todo = [item for item in asked.vendored if not item.is_wheel]
         todo = [*todo, *asked.packages] or _wanted_by_name(asked, wheels)
         while todo:
@@ -251,13 +297,15 @@ class Maker:
         bound = unfit(bounds, interpreter)
         if bound is None:
             return
-        fitting = [found for found in self._interpreters.all() if unfit(bounds, found) is None]
+        found = self._interpreters.all()
+        fitting = [item for item in found if unfit(bounds, item) is None]
         version = ".".join(str(part) for part in interpreter.version)
+        there_is = ", ".join(dict.fromkeys(item.minor for item in found))
         raise ResolutionFailed(
             f"{bound.origin} requires Python `{bound.specifier}`, and this is {version}",
             hint=f"choose another interpreter: --python {fitting[0].minor}"
             if fitting
-            else "no interpreter on this machine fits: install one and name it with --python",
+            else f"none of this machine fits ({there_is}): install one and name it with --python",
         )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,16 @@ __all__ = ["Resolver", "Spec", "identify", "index_digest", "with_local"]
 
 _RECIPE = 2
 _AS_BEFORE = Freshness()
+# names of modules, and of placeholders on indexes, with the distribution that people mean by them
+_MEANT: Mapping[str, str] = {
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "cv2": "opencv-python-headless",
+    "pil": "pillow",
+    "yaml": "pyyaml",
+    "dateutil": "python-dateutil",
+    "bs4": "beautifulsoup4",
+}
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -272,17 +282,21 @@ def _named(error: SupplyError, spec: Spec, scratch: Path) -> SupplyError:
     if not isinstance(error, ResolutionFailed):
         return type(error)(reason, hint=error.hint)
     words = {canonicalize_name(word) for word in _WORD.findall(reason)}
-    places = [
-        f"  `{item.line}` is declared in {item.origin}"
+    declared = [
+        (item.name, f"  `{item.line}` is declared in {item.origin}")
         for item in (*spec.requirements, *spec.constraints, *spec.pins)
-        if item.name in words
     ]
     for wheel in spec.local:
         for line in wheel.requires:
-            name = _WORD.match(line)
-            if name and canonicalize_name(name[0]) in words:
-                places.append(f"  `{line}` is declared by `{wheel.name}` ({wheel.origin})")
-    return type(error)("\n".join([reason, *dict.fromkeys(places)]), hint=error.hint)
+            if name := _WORD.match(line):
+                place = f"  `{line}` is declared by `{wheel.name}` ({wheel.origin})"
+                declared.append((canonicalize_name(name[0]), place))
+    places = [place for name, place in declared if name in words]
+    meant = [name for name, _ in declared if name in words and name in _MEANT]
+    hint = error.hint
+    if meant:
+        hint = f"by `{meant[0]}` people mean `{_MEANT[meant[0]]}`: require that instead"
+    return type(error)("\n".join([reason, *dict.fromkeys(places)]), hint=hint)
 
 
 def index_digest(settings: Settings) -> str:

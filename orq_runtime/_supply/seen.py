@@ -81,6 +81,7 @@ def paths_behind(
 
             found.update(dict.fromkeys(tree_paths(component.path)))
         _add_listed(found, f"{root}/vendor")
+        _add_listed(found, f"{root}/vendor/build")
     for script in request.scripts:
         found[os.fspath(script)] = None
         found[f"{script.parent}/pylock.{script.stem.replace('.', '-')}.toml"] = None

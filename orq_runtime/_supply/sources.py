@@ -25,7 +25,9 @@ from orq_runtime.errors import BadComponent
 from orq_runtime.model.environment import Component
 
 __all__ = [
+    "BUILD_VENDOR",
     "DECLARATIONS",
+    "VENDOR",
     "BuildSystem",
     "Declaration",
     "LocalProject",
@@ -38,6 +40,7 @@ __all__ = [
 DECLARATIONS = ("requirements.txt", "pyproject.toml", "setup.py", "setup.cfg")
 LOCKS = (PYLOCK, UV_LOCK)
 VENDOR = "vendor"
+BUILD_VENDOR = "build"
 _LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 _LEGACY_REQUIRES = ("setuptools", "wheel")
 _VENDORED = (".whl", ".tar.gz", ".zip")
@@ -82,8 +85,8 @@ class PythonBound:
 class Declaration:
     """Everything one component declares.
 
-    `included` are the files that its requirements were read from, `notes` say what was seen and
-    left alone.
+    `tools` lie in `vendor/build/`, for builds alone. `included` are the files that its requirements
+    were read from, `notes` say what was seen and left alone.
     """
 
     component: Component
@@ -92,6 +95,7 @@ class Declaration:
     project: LocalProject | None = None
     vendored: tuple[VendoredFile, ...] = ()
     python: tuple[PythonBound, ...] = ()
+    tools: tuple[VendoredFile, ...] = ()
     locks: tuple[LockFile, ...] = ()
     included: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
@@ -120,7 +124,8 @@ def read_component(component: Component) -> Declaration:
             f"{root / 'requirements.txt'}: `.` stands for a package, and the component is none",
             hint="add a pyproject.toml or setup.py, or remove the line",
         )
-    vendored, ignored = _vendored(component)
+    vendored, ignored = _vendored(component, component.path / VENDOR)
+    tools, unknown = _vendored(component, component.path / VENDOR / BUILD_VENDOR)
     return Declaration(
         component=component,
         requirements=tuple(requirements),
@@ -130,7 +135,8 @@ def read_component(component: Component) -> Declaration:
         python=bounds,
         included=included,
         locks=tuple(lock for name in LOCKS if (lock := read_lock(root / name))),
-        notes=(*notes, *ignored),
+        tools=tools,
+        notes=(*notes, *ignored, *unknown),
     )
 
 
@@ -216,8 +222,8 @@ def _texts(value: object, origin: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _vendored(component: Component) -> tuple[tuple[VendoredFile, ...], list[str]]:
-    folder = component.path / VENDOR
+def _vendored(component: Component, folder: Path) -> tuple[tuple[VendoredFile, ...], list[str]]:
+    """The distributions in a folder, and notes on what else is there."""
     if not _exists(folder) or not stat.S_ISDIR(folder.lstat().st_mode):
         return (), []
     try:
@@ -228,6 +234,8 @@ def _vendored(component: Component) -> tuple[tuple[VendoredFile, ...], list[str]
     notes: list[str] = []
     for name in names:
         path = folder / name
+        if (folder.name, name) == (VENDOR, BUILD_VENDOR) and path.is_dir():
+            continue
         if not name.endswith(_VENDORED) or not stat.S_ISREG(path.lstat().st_mode):
             notes.append(f"left alone, no wheel or source distribution: `{path}`")
             continue

@@ -66,7 +66,9 @@ class Supplier:
         self._home = home or Path.home()
         self._store = Store(settings.cache_dir)
         self._interpreters = Interpreters(
-            store=self._store, environment=settings.tool_environment, home=self._home
+            store=self._store,
+            environment=settings.tool_environment,
+            places=settings.python_dirs,
         )
         self._memo = Memo(store=self._store, settings=settings)
         self._made: Maker | None = None
@@ -141,6 +143,15 @@ class Supplier:
         place, environment = self._maker().write_lock(request)
         self._store.touch(environment.key)
         return place, environment
+
+    def vendor(self, request: SupplyRequest) -> tuple[list[Path], Environment]:
+        """Supply, and fill the first component's `vendor/` so that it supplies offline elsewhere.
+
+        Blocks. The new files, and the environment. Raises `RequestError` without a component.
+        """
+        made, environment = self._maker().vendor(request)
+        self._store.touch(environment.key)
+        return made, environment
 
     def prepare(self, python: str | None) -> Interpreter:
         """Make ahead of time what every step on an interpreter needs. Blocks.

@@ -7,12 +7,15 @@ description in `METADATA` (mostly a README) changes nothing that can be imported
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from orq_runtime import _fs
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     import zipfile
     from email.message import Message
 
-__all__ = ["LocalWheel", "keep_wheel", "stored_wheel"]
+__all__ = ["LocalWheel", "keep_wheel", "required_by", "stored_wheel"]
 
 _RECIPE = 1
 _LARGEST_METADATA = 16 * 1024 * 1024
@@ -46,6 +49,13 @@ class LocalWheel:
     requires: tuple[str, ...]
     requires_python: str | None
     origin: str
+
+
+def required_by(wheel: LocalWheel) -> Iterator[str]:
+    """The canonical names of all that a wheel requires, under whatever condition."""
+    for line in wheel.requires:
+        with contextlib.suppress(InvalidRequirement):
+            yield canonicalize_name(Requirement(line).name)
 
 
 def keep_wheel(store: Store, file: Path, origin: str) -> LocalWheel:

@@ -164,6 +164,11 @@ def _supply(commands: _Commands[_Parser]) -> None:
     add_with(parser)
     add_freshness(parser)
     parser.add_argument(
+        "--vendor",
+        action="store_true",
+        help="fill the component's vendor/ folder, so that it supplies offline elsewhere",
+    )
+    parser.add_argument(
         "--explain",
         action="store_true",
         help="say why the environment was found or made: what differed, from which one",

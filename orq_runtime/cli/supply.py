@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from orq_runtime._supply import Supplier
@@ -34,28 +35,48 @@ def supply(options: Options) -> int:
         Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress,
         supplying(settings_of(options), sink=progress, isolation=options.isolation) as supplier,
     ):
-        request = _request(supplier, options)
-        explanation: Explanation | None = None
-        place: Path | None = None
-        if options.lock:
-            place, environment = supplier.write_lock(request)
-        elif options.explain:
-            explanation = supplier.explain(request)
-            environment = explanation.environment
-        else:
-            environment = supplier.supply(request)
-    if place is not None and not options.quiet:
-        note(f"the lock is `{place}`")
+        supplied = _supplied(supplier, options)
+    if not options.quiet:
+        for text in supplied.notes:
+            note(text)
+    explanation = supplied.explanation
     if explanation is not None and options.output_format == "text":
         say("\n".join(_explained(explanation)))
     if options.output_format == "json":
-        document = _document(environment)
+        document = _document(supplied.environment)
         if explanation is not None:
             document["explanation"] = _explanation(explanation)
         put(jsontext.dump(document))
     else:
-        put(os.fsencode(environment.path) + b"\n")
+        put(os.fsencode(supplied.environment.path) + b"\n")
     return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Supplied:
+    environment: Environment
+    notes: tuple[str, ...] = ()
+    explanation: Explanation | None = None
+
+
+def _supplied(supplier: Supplier, options: Options) -> _Supplied:
+    """What the options ask for: files first, then the lock of them, else the environment alone."""
+    request = _request(supplier, options)
+    notes: list[str] = []
+    environment: Environment | None = None
+    if options.vendor:
+        made, environment = supplier.vendor(request)
+        folder = request.components[0].path / "vendor"
+        notes.append(f"{len(made)} new file{'' if len(made) == 1 else 's'} in `{folder}`")
+    if options.lock:
+        place, environment = supplier.write_lock(request)
+        notes.append(f"the lock is `{place}`")
+    if options.explain:
+        explanation = supplier.explain(request)
+        return _Supplied(
+            environment=explanation.environment, notes=tuple(notes), explanation=explanation
+        )
+    return _Supplied(environment=environment or supplier.supply(request), notes=tuple(notes))
 
 
 def _request(supplier: Supplier, options: Options) -> SupplyRequest:

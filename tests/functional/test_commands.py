@@ -36,7 +36,7 @@ def root() -> Iterator[Path]:
 def interpreter(root: Path) -> Interpreter:
     """The system's, which every user can read."""
     environment = {"PATH": "/usr/bin:/bin"}
-    found = Interpreters(store=Store(root / "cache"), environment=environment, home=root)
+    found = Interpreters(store=Store(root / "cache"), environment=environment, places=())
     return found.find("/usr/bin/python3")
 
 

@@ -12,7 +12,7 @@ import pytest
 from orq_runtime.errors import BadComponent, InterpreterNotFound
 from orq_runtime.model.environment import SupplyRequest
 from orq_runtime.settings import load
-from tests.supply_fixtures import HOST_MINOR, Shop, make_component, supplier_with
+from tests.supply_fixtures import HOST_MINOR, Recorder, Shop, make_component, supplier_with
 
 pytestmark = pytest.mark.slow
 
@@ -112,6 +112,45 @@ def test_interpreters_are_found_in_well_known_places(tmp_path: Path) -> None:
     found = supplier_with(settings, home=tmp_path).interpreters()
 
     assert _BASE in [item.path for item in found]
+
+
+@pytest.mark.parametrize("variable", ["PYENV_ROOT", "UV_PYTHON_INSTALL_DIR", "XDG_DATA_HOME"])
+def test_interpreters_are_found_where_their_keepers_were_told_to_put_them(
+    tmp_path: Path, variable: str
+) -> None:
+    """Pyenv and uv put them elsewhere by a variable, and so do we look there."""
+    inner = {"PYENV_ROOT": "versions", "UV_PYTHON_INSTALL_DIR": "", "XDG_DATA_HOME": "uv/python"}
+    bin_folder = tmp_path / "place" / inner[variable] / "cpython-9.9.9" / "bin"
+    bin_folder.mkdir(parents=True)
+    (bin_folder / f"python{HOST_MINOR}").symlink_to(_BASE)
+    environ = {"HOME": str(tmp_path), "PATH": "", variable: str(tmp_path / "place")}
+
+    settings = load(environ, cache_dir=tmp_path / "cache")
+
+    assert bin_folder.parent.parent in settings.python_dirs
+    found = [item.path for item in supplier_with(settings).interpreters()]
+    assert _BASE in found
+
+
+def test_an_interpreter_that_fits_the_declarations_is_chosen(tmp_path: Path) -> None:
+    """`requires-python` that the host does not meet: another one of the machine is taken."""
+    heard = Recorder()
+    settings = load(None, cache_dir=tmp_path / "cache")
+    supplier = supplier_with(settings, heard)
+    others = [item for item in supplier.interpreters() if item.version[:2] != sys.version_info[:2]]
+    if not others:
+        pytest.skip("this machine has one Python")
+    wanted = ".".join(str(part) for part in others[0].version)
+    text = f'[project]\nname = "core"\nversion = "1"\nrequires-python = "=={wanted}"\n'
+    folder = make_component(tmp_path / "core", {"pyproject.toml": text})
+    maker = supplier._maker()
+
+    asked = maker._read(SupplyRequest(components=(supplier.component(folder),)))
+
+    assert wanted == ".".join(str(part) for part in asked.interpreter.version)
+    assert [f"Python {others[0].minor} is used"] == [
+        event.message.partition(":")[0] for event in heard.events if event.phase == "resolve"
+    ]
 
 
 def test_every_interpreter_of_this_machine_supplies(shop: Shop) -> None:
