@@ -7,7 +7,7 @@ import collections
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 from orq_runtime import settings
 from orq_runtime._run import drive_async
@@ -15,10 +15,11 @@ from orq_runtime._session import Run, Session
 from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
 from orq_runtime.model.artifact import wanted_of
+from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import Environment, Explanation, Freshness
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
-from orq_runtime.model.plan import CALL, Manner, StartMode
+from orq_runtime.model.plan import Manner, StartMode
 from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 
@@ -53,6 +54,7 @@ class AsyncRuntime:
         start: StartMode = "zygote",
         concurrency: int | None = None,
         on_event: Sink = ignore,
+        **checks: Unpack[ChecksGiven],
     ) -> None:
         self._session = Session(
             settings=settings.load(
@@ -71,6 +73,7 @@ class AsyncRuntime:
             policy=policy or Policy(),
             spares=spares,
             start=start,
+            checks=Checks().but(checks),
             sink=on_event,
         )
         self._turns = asyncio.Semaphore(concurrency or max(4, 2 * (os.cpu_count() or 1)))
@@ -127,6 +130,7 @@ class AsyncRuntime:
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
         show_locals: bool = False,
+        **checks: Unpack[ChecksGiven],
     ) -> Outcome:
         """Call the step's function once, by keyword, and wait for its outcome.
 
@@ -137,11 +141,12 @@ class AsyncRuntime:
         `outputs` are declared in place of the step's own. What was declared is collected from the
         run's working folder into artifacts of the cache, or into `outputs_dir`; `keep_files` keeps
         what nobody declared too. An input may be an `Artifact`: the run can read it, and gets its
-        path. `show_locals` has a failure tell the variables of its frames.
+        path. `show_locals` has a failure tell the variables of its frames. `typecheck`, `coerce`
+        and `nan` win over the runtime's own.
         """
         session = self._session
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
-        manner = Manner(shows_locals=True) if show_locals else CALL
+        manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
         async with self._turns:
             run = await _in_thread(
                 lambda: session.prepare(step, inputs, limits, wanted, manner), undo=session.discard
@@ -166,6 +171,7 @@ class AsyncRuntime:
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
         show_locals: bool = False,
+        **checks: Unpack[ChecksGiven],
     ) -> asyncio.Task[Outcome]:
         """Start `run` in the background; its future's `cancel` kills the run."""
         run = self.run(
@@ -177,6 +183,7 @@ class AsyncRuntime:
             outputs_dir=outputs_dir,
             keep_files=keep_files,
             show_locals=show_locals,
+            **checks,
         )
         task = asyncio.ensure_future(run)
         self._tasks.add(task)
@@ -190,6 +197,7 @@ class AsyncRuntime:
         *,
         limits: Limits | None = None,
         check: bool = True,
+        **checks: Unpack[ChecksGiven],
     ) -> AsyncIterator[Outcome]:
         """Run the step for each of the inputs, several at once; outcomes come in their order.
 
@@ -198,7 +206,7 @@ class AsyncRuntime:
         ahead: collections.deque[asyncio.Task[Outcome]] = collections.deque()
         try:
             for one in inputs:
-                ahead.append(self.submit(step, one, limits=limits, check=check))
+                ahead.append(self.submit(step, one, limits=limits, check=check, **checks))
                 if self._turns.locked() and len(ahead) > 1:
                     yield await ahead.popleft()
             while ahead:

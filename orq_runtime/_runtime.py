@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Self, Unpack
 
 from orq_runtime import settings
 from orq_runtime._run import drive_sync
@@ -16,10 +16,11 @@ from orq_runtime._session import Run, Session
 from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
 from orq_runtime.model.artifact import Wanted, wanted_of
+from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import Environment, Explanation, Freshness
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
-from orq_runtime.model.plan import CALL, Manner, StartMode
+from orq_runtime.model.plan import Manner, StartMode
 from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 
@@ -71,7 +72,8 @@ class Runtime:
     names the tier (`auto`: the strongest this machine has), `limits` are the defaults of each run,
     `policy` is what every run may touch, `spares` children are kept parked for each environment,
     `start` is `zygote` or `exec`, `concurrency` bounds the runs of `submit` and `map`, and
-    `on_event` is told of progress.
+    `on_event` is told of progress. `typecheck` (`all`, `sample`, `off`), `coerce` (False) and `nan`
+    (`error`, `allow`) say how strictly values are taken.
 
     Close it, or use it in a `with`: closing ends every run and every process.
     """
@@ -95,6 +97,7 @@ class Runtime:
         start: StartMode = "zygote",
         concurrency: int | None = None,
         on_event: Sink = ignore,
+        **checks: Unpack[ChecksGiven],
     ) -> None:
         self._session = Session(
             settings=settings.load(
@@ -113,6 +116,7 @@ class Runtime:
             policy=policy or Policy(),
             spares=spares,
             start=start,
+            checks=Checks().but(checks),
             sink=on_event,
         )
         self._concurrency = concurrency or max(4, 2 * (os.cpu_count() or 1))
@@ -170,6 +174,7 @@ class Runtime:
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
         show_locals: bool = False,
+        **checks: Unpack[ChecksGiven],
     ) -> Outcome:
         """Call the step's function once, by keyword, and wait for its outcome.
 
@@ -180,10 +185,11 @@ class Runtime:
         `outputs` are declared in place of the step's own. What was declared is collected from the
         run's working folder into artifacts of the cache, or into `outputs_dir`; `keep_files` keeps
         what nobody declared too. An input may be an `Artifact`: the run can read it, and gets its
-        path. `show_locals` has a failure tell the variables of its frames.
+        path. `show_locals` has a failure tell the variables of its frames. `typecheck`, `coerce`
+        and `nan` win over the runtime's own.
         """
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
-        manner = Manner(shows_locals=True) if show_locals else CALL
+        manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
         outcome = self._run_once(step, inputs, limits, wanted, manner)
         return _checked(outcome) if check else outcome
 
@@ -198,10 +204,11 @@ class Runtime:
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
         show_locals: bool = False,
+        **checks: Unpack[ChecksGiven],
     ) -> Future[Outcome]:
         """Start `run` in the background; its future's `cancel` kills the run."""
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
-        manner = Manner(shows_locals=True) if show_locals else CALL
+        manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
         future = RunFuture()
 
         def run(canceller: Canceller) -> Outcome:
@@ -220,6 +227,7 @@ class Runtime:
         *,
         limits: Limits | None = None,
         check: bool = True,
+        **checks: Unpack[ChecksGiven],
     ) -> Iterator[Outcome]:
         """Run the step for each of the inputs, several at once; outcomes come in their order.
 
@@ -228,7 +236,7 @@ class Runtime:
         ahead: collections.deque[Future[Outcome]] = collections.deque()
         try:
             for one in inputs:
-                ahead.append(self.submit(step, one, limits=limits, check=check))
+                ahead.append(self.submit(step, one, limits=limits, check=check, **checks))
                 if len(ahead) >= 2 * self._concurrency:
                     yield ahead.popleft().result()
             while ahead:

@@ -42,6 +42,7 @@ from orq_runtime.errors import (
 from orq_runtime.events import Sink
 from orq_runtime.languages import language
 from orq_runtime.model.artifact import Artifact, Wanted
+from orq_runtime.model.checks import Checks
 from orq_runtime.model.environment import (
     Component,
     Environment,
@@ -69,6 +70,7 @@ class Run:
     plan: RunPlan
     launch: Launch
     limits: Limits
+    checks: Checks
     request: bytes
     seal: bytes
     is_cold: bool
@@ -94,6 +96,7 @@ class Session:
         spares: int,
         start: StartMode,
         sink: Sink,
+        checks: Checks | None = None,
         mechanism: Mechanism | None = None,
         guests: Guests | None = None,
     ) -> None:
@@ -102,6 +105,7 @@ class Session:
         self.settings = settings
         self.limits = limits
         self.policy = policy
+        self.checks = checks or Checks()
         self._start_mode = start
         self._workshop = Workshop(settings=settings, isolation=isolation, mechanism=mechanism)
         self.supplier = Supplier(settings=settings, sink=sink, runner=self._workshop)
@@ -232,6 +236,7 @@ class Session:
             plan=plan,
             launch=Launch(environment=environment, bundle=bundle, wall=wall, preload=preload),
             limits=limits or self.limits,
+            checks=manner.checks,
             request=message,
             seal=seal,
             is_cold=environment.origin == "built",
@@ -311,6 +316,7 @@ class Session:
         return Circumstances(
             plan=run.plan,
             limits=run.limits,
+            checks=run.checks,
             start=run.start,
             isolation=self.isolation,
             wall_seconds=wall,

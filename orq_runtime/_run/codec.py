@@ -1,30 +1,55 @@
 """Inputs to the body of a REQUEST, and the body of a RESULT back to a value.
 
 A document starts with a mark: `J` when any JSON parser reads it right, `B` when it holds integers
-beyond 64 bits, which orjson refuses to write and would read as rounded floats.
+beyond 64 bits, which orjson refuses to write and would read as rounded floats; `N` when it also
+holds NaN or infinities, which is only sent where the caller allowed it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import orjson
 
+from orq_runtime._run import exact
+from orq_runtime._run.plain import Walk, simpler_with
 from orq_runtime.errors import BadCall
 from orq_runtime.model.artifact import Artifact
+from orq_runtime.model.checks import Checks, Coercion
 from orq_runtime.model.plan import CALL, Manner, RunPlan
 from orq_sandbox import wire
 
-__all__ = ["decode_document", "decode_result", "decode_timings", "encode_request", "new_seal"]
+__all__ = [
+    "Result",
+    "decode_coerced",
+    "decode_document",
+    "decode_result",
+    "decode_timings",
+    "encode_request",
+    "new_seal",
+]
 
-Simpler = Callable[[object], object]
-
-_PLAIN = b"J"
-_BIG = b"B"
+_PLAIN: Final = b"J"
+_BIG: Final = b"B"
+_NAN: Final = b"N"
+_STRICT: Final = Checks()
+_COERCED_PARTS: Final = {"path", "how", "value", "became"}
+_RESULT_PARTS: Final = {"timings", "usage", "value"}
+_MOST_COERCED: Final = 256
+_LONGEST_TEXT: Final = 4096
 _LAPS = frozenset(("decode", "load", "check", "call", "check_result", "encode"))
+
+
+class Result(NamedTuple):
+    """What a RESULT says; `usage` is processor seconds and peak bytes."""
+
+    value: object
+    timings: dict[str, float]
+    usage: tuple[float, int]
+    coerced: tuple[Coercion, ...]
 
 
 def new_seal() -> bytes:
@@ -45,105 +70,70 @@ def encode_request(
 
     The artifacts among the inputs are added to `artifacts`; the step gets their paths.
     """
-    document: dict[str, object] = {
+    about: dict[str, object] = {
         "file": None if plan.file is None else str(plan.file),
         "source": plan.source,
         "function": plan.function,
         "roots": [str(root) for root in plan.import_roots],
         "environ": dict(environ),
-        "inputs": dict(inputs),
     }
     if manner.shows_locals:
-        document["locals"] = True
+        about["locals"] = True
     if manner.purpose != "call":
-        document["purpose"] = manner.purpose
-    return wire.frame(wire.REQUEST, seal + _marked(document, inputs, _simpler(artifacts)))
+        about["purpose"] = manner.purpose
+    checks = manner.checks
+    if checks != _STRICT:  # what the guest takes for granted
+        about["checks"] = [checks.typecheck, checks.coerce, checks.nan]
+    mark, text = _inputs(inputs, artifacts, allow_nan=checks.nan == "allow")
+    start = orjson.dumps(about)[:-1]
+    return wire.frame(wire.REQUEST, b"".join((seal, mark, start, b',"inputs":', text, b"}")))
 
 
-def _simpler(artifacts: list[Artifact]) -> Simpler:
-    """One step towards JSON for what orjson does not know, and the artifacts that were met."""
-
-    def simpler(value: object) -> object:
-        if isinstance(value, Artifact):
-            artifacts.append(value)
-            return str(value.path.resolve())
-        fields = getattr(type(value), "__dataclass_fields__", None)
-        if fields is None:
-            raise TypeError
-        return {name: getattr(value, name) for name in fields if not name.startswith("_")}
-
-    return simpler
-
-
-def _marked(
-    document: Mapping[str, object], inputs: Mapping[str, object], simpler: Simpler
-) -> bytes:
+def _inputs(
+    inputs: Mapping[str, object], artifacts: list[Artifact], *, allow_nan: bool
+) -> tuple[bytes, bytes]:
+    """The mark and the JSON of the inputs."""
+    simpler = simpler_with(artifacts)
     try:
         # dataclasses come to `simpler`, because an artifact is one
-        text = orjson.dumps(document, simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
-    except orjson.JSONEncodeError as error:
-        if not _has_big_integer(inputs):
-            raise _explained(inputs, error, simpler) from error
-    else:
-        if b"null" in text and (path := _not_finite(inputs)):
-            raise BadCall(f"input `{path}` is not finite, and JSON has no such number")
-        return _PLAIN + text
+        text = orjson.dumps(dict(inputs), simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
+        if b"null" not in text or not _may_hold_nan(inputs):  # null is what orjson makes of NaN
+            return _PLAIN, text
+    except orjson.JSONEncodeError:
+        pass
+    artifacts.clear()  # they are met again
+    walk = Walk(simpler, allow_nan=allow_nan)
     try:
-        exact = json.dumps(
-            document,
-            allow_nan=False,
-            ensure_ascii=False,
-            default=lambda value: orjson.loads(
-                orjson.dumps(value, simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
-            ),
-        )
-        return _BIG + exact.encode()
+        made = walk.inputs(inputs)
+        if not walk.has_big and not walk.has_nan:
+            return _PLAIN, orjson.dumps(made)
+        return (_NAN if walk.has_nan else _BIG), exact.dumps(made, allow_nan=allow_nan)
     except (TypeError, ValueError, RecursionError) as error:
-        raise _explained(inputs, error, simpler) from error
+        raise BadCall(f"the inputs cannot be sent as JSON: {error}") from error
 
 
-def _has_big_integer(value: object) -> bool:
-    if isinstance(value, Mapping):
-        return any(map(_has_big_integer, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(_has_big_integer, value))
-    return isinstance(value, int) and not -(1 << 63) <= value < 1 << 64
-
-
-def _not_finite(value: object, path: str = "") -> str:
-    """The path of the first NaN or infinity, or nothing."""
+def _may_hold_nan(value: object) -> bool:
     if isinstance(value, float):
-        return "" if math.isfinite(value) else path
+        return not math.isfinite(value)
     if isinstance(value, Mapping):
-        members = ((f"{path}[{key!r}]" if path else str(key), item) for key, item in value.items())
-    elif isinstance(value, list | tuple):
-        members = ((f"{path}[{index}]", item) for index, item in enumerate(value))
-    else:
-        return ""
-    return next((found for where, item in members if (found := _not_finite(item, where))), "")
+        return any(map(_may_hold_nan, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_may_hold_nan, value))
+    # what orjson gets from `simpler` may hold anything
+    return not isinstance(value, str | int | bool | None)
 
 
-def _explained(inputs: Mapping[str, object], error: Exception, simpler: Simpler) -> BadCall:
-    for name, value in inputs.items():
-        try:
-            orjson.dumps({name: value}, simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
-        except orjson.JSONEncodeError as reason:
-            return BadCall(
-                f"input `{name}` cannot be sent as JSON: {reason}",
-                hint="inputs are JSON: text, numbers, true, false, null, lists and objects",
-            )
-    return BadCall(f"the inputs cannot be sent as JSON: {error}")
-
-
-def decode_result(body: bytes) -> tuple[object, dict[str, float], tuple[float, int]]:
-    """Value, timings and usage (processor seconds, peak bytes) of a RESULT.
-
-    Raises `wire.WireError` when it is not one strict document.
-    """
-    document = decode_document(body)
-    if document.keys() != {"timings", "usage", "value"}:
+def decode_result(body: bytes, *, allow_nan: bool = False) -> Result:
+    """The parts of a RESULT. Raises `wire.WireError` when it is not one strict document."""
+    document = decode_document(body, allow_nan=allow_nan)
+    if document.keys() - {"coerced"} != _RESULT_PARTS:
         raise wire.WireError("a result has exactly `timings`, `usage` and `value`")
-    return document["value"], decode_timings(document["timings"]), _usage(document["usage"])
+    return Result(
+        document["value"],
+        decode_timings(document["timings"]),
+        _usage(document["usage"]),
+        decode_coerced(document.get("coerced", [])),
+    )
 
 
 def _usage(document: object) -> tuple[float, int]:
@@ -157,14 +147,14 @@ def _usage(document: object) -> tuple[float, int]:
     return seconds, peak * 1024
 
 
-def decode_document(body: bytes) -> dict[str, object]:
+def decode_document(body: bytes, *, allow_nan: bool = False) -> dict[str, object]:
     """The JSON object of a marked body. Raises `wire.WireError` on anything else."""
     mark, text = body[:1], memoryview(body)[1:]
     try:
         if mark == _PLAIN:
             document = orjson.loads(text)
-        elif mark == _BIG:
-            document = json.loads(bytes(text).decode(), parse_constant=_no_constant)
+        elif mark == _BIG or (mark == _NAN and allow_nan):
+            document = exact.loads(bytes(text).decode(), allow_nan=mark == _NAN)
         else:
             raise wire.WireError("a document without a mark")
     except (ValueError, RecursionError) as error:
@@ -174,8 +164,19 @@ def decode_document(body: bytes) -> dict[str, object]:
     return document
 
 
-def _no_constant(name: str) -> object:
-    raise ValueError(f"`{name}` is no JSON")
+def decode_coerced(document: object) -> tuple[Coercion, ...]:
+    """What the guest changed. Raises `wire.WireError` when it said anything else."""
+    if not isinstance(document, list) or len(document) > _MOST_COERCED:
+        raise wire.WireError("a list of changes that is none, or too long")
+    return tuple(_coercion(item) for item in document)
+
+
+def _coercion(item: object) -> Coercion:
+    if not isinstance(item, dict) or item.keys() != _COERCED_PARTS:
+        raise wire.WireError("a change that is none")
+    if not all(isinstance(text, str) and len(text) <= _LONGEST_TEXT for text in item.values()):
+        raise wire.WireError("a change that is no text, or too long")
+    return Coercion(**item)
 
 
 def decode_timings(document: object) -> dict[str, float]:

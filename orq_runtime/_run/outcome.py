@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from orq_runtime._run.codec import decode_result
 from orq_runtime._run.exceeded import HINTS, cpu_exceeded, disk_exceeded
 from orq_runtime._run.machine import Conclusion, Machine
 from orq_runtime._run.report import decode_failure
+from orq_runtime.model.checks import Checks
 from orq_runtime.model.environment import Component
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
@@ -56,6 +57,7 @@ class Circumstances:
     wall_seconds: float
     timings: Mapping[str, float]
     enforced_by: Mapping[str, str]
+    checks: Checks = field(default_factory=Checks)
 
     @property
     def environment_key(self) -> str:
@@ -116,16 +118,24 @@ def never_began(reason: str, seen: Circumstances) -> Outcome:
 
 def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outcome:
     if end.verdict == "ok" and end.answer is not None:
-        value, laps, used = decode_result(end.answer)
+        found = decode_result(end.answer, allow_nan=seen.checks.nan == "allow")
         if end.wait_status is None:
-            usage = replace(outcome.usage, cpu_seconds=used[0], peak_memory_bytes=used[1])
+            cpu_seconds, peak_bytes = found.usage
+            usage = replace(outcome.usage, cpu_seconds=cpu_seconds, peak_memory_bytes=peak_bytes)
             outcome = replace(outcome, usage=usage)
-        return replace(outcome, value=value, timings={**outcome.timings, **laps})
+        timings = {**outcome.timings, **found.timings}
+        return replace(outcome, value=found.value, timings=timings, coerced=found.coerced)
     if end.verdict == "failure" and end.answer is not None:
-        verdict, failure, laps = decode_failure(end.answer)
+        verdict, failure, laps, coerced = decode_failure(end.answer)
         failure, hint = _explained(verdict, failure, seen.plan.components if seen.plan else ())
-        timings = {**outcome.timings, **laps}
-        return replace(outcome, verdict=verdict, failure=failure, hint=hint, timings=timings)
+        return replace(
+            outcome,
+            verdict=verdict,
+            failure=failure,
+            hint=hint,
+            timings={**outcome.timings, **laps},
+            coerced=coerced,
+        )
     if end.verdict == "ok":
         return replace(outcome, exit_status=0)
     return _with_status(outcome, end, seen.limits)
@@ -184,14 +194,11 @@ def _asking_component(failure: Failure, components: tuple[Component, ...]) -> Co
 
 
 def _hint_for_problems(verdict: str, failure: Failure) -> str | None:
-    if verdict != "wrong_type":
+    if verdict not in ("wrong_type", "wrong_result"):
         return None
     for problem in failure.problems:
-        if problem.got == "str" and problem.value == "'None'":
-            return f'`{problem.path}` is the text "None"; give null'
-        if problem.got == "str" and problem.expected in ("int", "float"):
-            how = (
-                f" (`{problem.path}:=...` on the CLI)" if problem.path == problem.parameter else ""
-            )
-            return f"`{problem.path}` is a text; give a number{how}"
+        if problem.hint:
+            is_number = problem.hint.endswith("give a number") and problem.path == problem.parameter
+            how = f" (`{problem.path}:=...` on the CLI)" if is_number else ""
+            return problem.hint + how
     return None

@@ -7,7 +7,8 @@ from typing import Final
 
 import orjson
 
-from orq_runtime._run.codec import decode_timings
+from orq_runtime._run.codec import decode_coerced, decode_timings
+from orq_runtime.model.checks import Coercion
 from orq_runtime.model.failure import Failure, Frame, Problem
 from orq_runtime.model.verdict import GUEST_VERDICTS
 from orq_sandbox import wire
@@ -17,12 +18,19 @@ __all__ = ["decode_failure"]
 _LONGEST_TEXT: Final = 16 * 1024
 _MOST_ITEMS: Final = 256
 _MOST_FAILURES: Final = 64
-_PROBLEM_TEXTS: Final = ("parameter", "path", "message", "expected", "annotation", "got", "value")
+_PROBLEM_TEXTS: Final = (
+    *("parameter", "path", "message", "expected", "annotation", "got", "value", "hint"),
+)
 _LAST_LINE: Final = (1 << 31) - 1
 
 
-def decode_failure(body: bytes) -> tuple[str, Failure, dict[str, float]]:
-    """Verdict, failure and timings. Raises `wire.WireError` when the guest said anything else."""
+def decode_failure(
+    body: bytes,
+) -> tuple[str, Failure, dict[str, float], tuple[Coercion, ...]]:
+    """Verdict, failure, timings and what was coerced.
+
+    Raises `wire.WireError` when the guest said anything else.
+    """
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -33,7 +41,8 @@ def decode_failure(body: bytes) -> tuple[str, Failure, dict[str, float]]:
     if verdict not in GUEST_VERDICTS:
         raise wire.WireError("a verdict that is not a guest's to give")
     timings = decode_timings(document.pop("timings", {}))
-    return verdict, _Reader().failure(document), timings
+    coerced = decode_coerced(document.pop("coerced", []))
+    return verdict, _Reader().failure(document), timings, coerced
 
 
 class _Reader:

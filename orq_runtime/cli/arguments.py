@@ -11,6 +11,7 @@ import orq_runtime
 from orq_runtime.cli.options import (
     Options,
     add_cache_dir,
+    add_checks,
     add_files,
     add_freshness,
     add_inputs,
@@ -137,6 +138,7 @@ def _run(commands: _Commands[_Parser]) -> None:
         help="show the variables of every frame when the step raises; they may be secrets",
     )
     add_files(parser)
+    add_checks(parser)
     add_wall(parser)
     add_supplying(parser)
     add_output(parser, "the value alone (text), or the whole outcome (json)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from orq_runtime.cli import jsontext
@@ -15,25 +15,25 @@ __all__ = ["read_inputs"]
 _YAML = (".yaml", ".yml")
 
 
-def read_inputs(given: Iterable[tuple[str, str]]) -> dict[str, object]:
+def read_inputs(given: Iterable[tuple[str, str]], *, allow_nan: bool = False) -> dict[str, object]:
     """The inputs, of which a later one wins over an earlier one of the same name.
 
     Raises `RequestError` naming the input, or `BadDocument` naming the file.
     """
     inputs: dict[str, object] = {}
     for kind, text in given:
-        inputs.update(_READERS[kind](text))
+        inputs.update(_READERS[kind](text, allow_nan))
     return inputs
 
 
-def _artifact(text: str) -> dict[str, object]:
+def _artifact(text: str, _allow_nan: bool) -> dict[str, object]:
     name, equals, path = text.partition("=")
     if not equals or not name or not path:
         raise RequestError(f"not an artifact: `{text}`", hint="write --artifact NAME=PATH")
     return {name: Artifact(path)}
 
 
-def _one(text: str) -> dict[str, object]:
+def _one(text: str, allow_nan: bool) -> dict[str, object]:
     name, equals, value = text.partition("=")
     if equals and name.endswith("@"):
         return _artifact(f"{name.removesuffix('@')}={value}")
@@ -48,7 +48,7 @@ def _one(text: str) -> dict[str, object]:
             raise RequestError(f"input `{name}` is not UTF-8 text")
         return {name: value}
     try:
-        return {name: jsontext.parse(value)}
+        return {name: jsontext.parse(value, allow_nan=allow_nan)}
     except ValueError as error:
         raise RequestError(
             f"input `{name}` is not JSON: {error}: `{value}`",
@@ -64,7 +64,7 @@ def _is_undecoded(text: str) -> bool:
     return False
 
 
-def _document(name: str) -> Mapping[str, object]:
+def _document(name: str, allow_nan: bool) -> Mapping[str, object]:
     content = _read(name)
     if name.endswith(_YAML):
         from orq_runtime.workflow import (
@@ -75,7 +75,7 @@ def _document(name: str) -> Mapping[str, object]:
         return document.plain_mapping(document.root)
     shown = "<stdin>" if name == "-" else name
     try:
-        value = jsontext.parse(content.decode("utf-8-sig"))
+        value = jsontext.parse(content.decode("utf-8-sig"), allow_nan=allow_nan)
     except ValueError as error:
         raise BadDocument(f"{shown}: not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -92,4 +92,8 @@ def _read(name: str) -> bytes:
         raise RequestError(f"cannot read the inputs: {error.strerror}: `{name}`") from error
 
 
-_READERS = {"file": _document, "artifact": _artifact, "one": _one}
+_READERS: Mapping[str, Callable[[str, bool], Mapping[str, object]]] = {
+    "file": _document,
+    "artifact": _artifact,
+    "one": _one,
+}

@@ -7,35 +7,41 @@ import math
 
 import orjson
 
+from orq_runtime._run import exact
+
 __all__ = ["dump", "parse"]
 
 
-def parse(text: str) -> object:
+def parse(text: str, *, allow_nan: bool = False) -> object:
     """The value of a JSON document; integers of any size survive.
 
-    Raises ValueError on anything else: NaN, infinities and duplicate keys too.
+    Raises ValueError on anything else: duplicate keys too, and NaN and infinities unless allowed.
     """
     try:
         return json.loads(
             text,
             object_pairs_hook=_object,
-            parse_constant=_no_constant,
+            parse_constant=None if allow_nan else _no_constant,
             parse_float=_finite,
+            parse_int=exact.read_integer,
         )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None  # its traceback is a thousand lines
 
 
 def dump(value: object) -> bytes:
-    """The value as one line of JSON with its line end."""
+    """The value as one line of JSON with its line end; NaN is written as Python's `json` does."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+        text = orjson.dumps(value)
     except orjson.JSONEncodeError:  # an integer beyond 64 bits, or half a surrogate pair
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        pass
+    else:
+        if b"null" not in text or orjson.loads(text) == value:  # orjson writes NaN as null
+            return text + b"\n"
     try:
-        return (text + "\n").encode()
+        return exact.dumps(value, allow_nan=True) + b"\n"
     except UnicodeEncodeError:
-        return (json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n").encode()
+        return (json.dumps(value, separators=(",", ":")) + "\n").encode()
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orq_runtime.model.checks import Nan, Typecheck
     from orq_runtime.model.plan import StartMode
     from orq_runtime.model.policy import Network
 
 __all__ = [
     "Options",
     "add_cache_dir",
+    "add_checks",
     "add_files",
     "add_freshness",
     "add_inputs",
@@ -58,6 +60,9 @@ class Options(argparse.Namespace):
     outputs_dir: str | None
     keep_files: bool
     show_locals: bool
+    typecheck: Typecheck
+    coerce: bool
+    nan: Nan
     # supply, install, schema
     targets: list[str]
     lock: bool
@@ -114,6 +119,28 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--keep-files", action="store_true", help="keep all files of the run, not only its outputs"
+    )
+
+
+def add_checks(parser: argparse.ArgumentParser) -> None:
+    """The options that say how strictly values are taken."""
+    group = parser.add_argument_group("values")
+    group.add_argument(
+        "--typecheck",
+        choices=("all", "sample", "off"),
+        default="all",
+        help="check every element (default), some of each collection, or none",
+    )
+    group.add_argument(
+        "--coerce",
+        action="store_true",
+        help="where an input does not fit, try what old workflows mean: JSON text, numbers as text",
+    )
+    group.add_argument(
+        "--nan",
+        choices=("error", "allow"),
+        default="error",
+        help="what NaN and infinities are, in inputs and results (default: error)",
     )
 
 

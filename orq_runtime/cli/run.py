@@ -22,6 +22,7 @@ from orq_runtime.cli.targets import Target, named_components
 from orq_runtime.cli.terminal import put, say
 from orq_runtime.errors import OrqRuntimeError, RequestError, SandboxError
 from orq_runtime.model.artifact import Output, Wanted, outputs_of, wanted_of
+from orq_runtime.model.checks import Checks
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Usage
@@ -89,7 +90,7 @@ def _declared(given: Iterable[str] | None) -> tuple[Output, ...] | None:
 
 
 def _asked(options: Options) -> _Asked:
-    given = read_inputs(options.given)
+    given = read_inputs(options.given, allow_nan=options.nan == "allow")
     target = Target.parse(options.target)
     if not target.is_document:
         step = Step(
@@ -137,12 +138,13 @@ def _outcome(options: Options, guests: Guests, asked: _Asked) -> tuple[Outcome, 
             policy=asked.policy,
             spares=0,
             start=options.start,
+            checks=Checks(typecheck=options.typecheck, coerce=options.coerce, nan=options.nan),
             sink=progress,
             guests=guests,
         )
         with contextlib.closing(session):
             wanted = asked.wanted(options)
-            manner = Manner(shows_locals=options.show_locals)
+            manner = Manner(shows_locals=options.show_locals, checks=session.checks)
             prepared = session.prepare(asked.step, asked.inputs, asked.limits, wanted, manner)
             try:
                 return _driven(session, prepared)

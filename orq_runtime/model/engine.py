@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, Unpack
 
+from orq_runtime.model.checks import ChecksGiven
 from orq_runtime.model.environment import Environment
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
@@ -27,6 +28,7 @@ class StepRunner(Protocol):
         *,
         limits: Limits | None = None,
         check: bool = True,
+        **checks: Unpack[ChecksGiven],
     ) -> Outcome:
         """Call the step's function once."""
         ...

@@ -28,8 +28,8 @@ class Problem:
 
     `path` says where (`xs[2]`, `orders[17].price`, `return`), `parameter` is its first part.
     `expected` is the type wanted at that place, `annotation` the whole annotation as the author
-    wrote it, `got` the type that came and `value` its clipped text. For a call that does not fit by
-    name only `parameter`, `path` and `message` say anything.
+    wrote it, `got` the type that came, `value` its clipped text and `hint` what is likely meant.
+    For a call that does not fit by name only `parameter`, `path` and `message` say anything.
     """
 
     parameter: str
@@ -39,6 +39,7 @@ class Problem:
     annotation: str = ""
     got: str = ""
     value: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

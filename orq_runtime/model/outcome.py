@@ -8,6 +8,7 @@ from typing import Final, Literal, Self
 
 from orq_runtime.errors import OrqRuntimeError
 from orq_runtime.model.artifact import Artifact
+from orq_runtime.model.checks import Coercion
 from orq_runtime.model.failure import Failure, Frame, Problem
 from orq_runtime.model.verdict import VERDICTS
 
@@ -42,6 +43,9 @@ class Outcome:
     `outputs` are the declared outputs by name, collected from the run's working folder. `written`
     lists the files that were there, declared or not, where outputs were asked for (the first
     thousand); `artifacts` are those that nobody declared, by path, where they were to be kept.
+
+    `coerced` lists the inputs that were changed to fit, which only happens where the caller asked
+    for it.
     """
 
     verdict: str
@@ -64,6 +68,7 @@ class Outcome:
     outputs: Mapping[str, Artifact] = field(default_factory=dict)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     written: tuple[str, ...] = ()
+    coerced: tuple[Coercion, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -113,7 +118,12 @@ class Outcome:
             collected = values.get(name)
             if isinstance(collected, Mapping):
                 values[name] = {k: Artifact.from_json(v) for k, v in collected.items()}
+        values["coerced"] = _coerced(values.get("coerced"))
         return cls(**values)  # type: ignore[arg-type]  # as written by to_json
+
+
+def _coerced(document: object) -> tuple[Coercion, ...]:
+    return tuple(Coercion(**item) for item in document) if isinstance(document, list) else ()
 
 
 def _failure(document: object) -> Failure | None:

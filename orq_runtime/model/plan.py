@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from orq_runtime.model.checks import Checks
 from orq_runtime.model.environment import Component, Environment
 
 __all__ = ["CALL", "Manner", "Purpose", "RunPlan", "StartMode"]
@@ -18,11 +19,13 @@ Purpose = Literal["call", "check", "describe"]
 class Manner:
     """What a run does with its function: `call` it, `check` inputs against it, or `describe` it.
 
-    `shows_locals` has the variables of an exception's frames told.
+    `shows_locals` has the variables of an exception's frames told; `checks` are how strictly values
+    are taken.
     """
 
     purpose: Purpose = "call"
     shows_locals: bool = False
+    checks: Checks = field(default_factory=Checks)
 
 
 CALL: Final = Manner()

@@ -121,6 +121,11 @@ def _properties() -> dict[str, dict[str, object]]:
             "items": _TEXT,
             "description": "The files in the working folder, where outputs were asked for.",
         },
+        "coerced": {
+            "type": "array",
+            "items": _object(dict.fromkeys(("path", "how", "value", "became"), _TEXT)),
+            "description": "The inputs that were changed to fit, where that was allowed.",
+        },
         "exit_code": {**_WHOLE, "description": "The exit code of `orq-runtime run`."},
         "fault": {"enum": [*faults, None], "description": "Who must act for the next run."},
     }
@@ -157,6 +162,7 @@ def _problem() -> dict[str, object]:
             "annotation": {**_TEXT, "description": "The whole annotation as it was written."},
             "got": {**_TEXT, "description": "The type that came."},
             "value": {**_TEXT, "description": "The value that came, clipped."},
+            "hint": {**_TEXT, "description": "What is likely meant; empty if unknown."},
         }
     )
 

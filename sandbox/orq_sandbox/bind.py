@@ -2,196 +2,305 @@
 
 A `Call` is made from a function once, before its inputs are looked at: an annotation that cannot be
 resolved is an error even where no input uses it.
+
+Rules of this file:
+
+1. An input goes to the parameter of its name, whatever its kind. That of `*args` takes a list,
+   which is spread; names that no parameter has go to `**kwargs`, identifiers or not.
+2. A default of None makes a parameter Optional. A default that is used is checked as well.
+3. `coerce` is tried where the strict check failed, and only there.
 """
 
 from __future__ import annotations
 
-import ast
-import difflib
-import functools
 import inspect
-import textwrap
+import sys
 import typing
 
-from orq_sandbox import convert, forms, typecheck
+from orq_sandbox import convert, forms, hints, later, typecheck
 from orq_sandbox.failure import Refusal, describe
+from orq_sandbox.mismatch import Unmade, mismatch
 
 __all__ = ["Call"]
 
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _MISSING = inspect.Parameter.empty
+_SAMPLE = 32
+_FUNCTIONS = ("function", "method", "builtin_function_or_method")
 
 
 class Call:
     """A function with the meaning of its annotations: `bind` inputs, `check_result` its value."""
 
-    def __init__(self, function: typing.Callable) -> None:
+    def __init__(
+        self,
+        function: typing.Callable,
+        *,
+        typecheck: str = "all",
+        coerce: bool = False,
+        nan: str = "error",
+    ) -> None:
         self.function = function
-        self._parameters = inspect.signature(function).parameters
-        self._hints = _resolved(_annotated(function))
-        self._open = next((p for p in self._parameters.values() if p.kind is p.VAR_KEYWORD), None)
+        self.coerced: list = []
+        self._parameters = _parameters(function)
+        self._is_checked = typecheck != "off"
+        self._may_coerce = coerce
+        self._annotated = _annotated(function)
+        most = _SAMPLE if typecheck == "sample" else 0
+        self._scope = hints.Scope(_names(self._annotated), most, allow_nan=nan == "allow")
+        kinds = {one.kind: one for one in self._parameters.values()}
+        self._list = kinds.get(inspect.Parameter.VAR_POSITIONAL)
+        self._open = kinds.get(inspect.Parameter.VAR_KEYWORD)
+        self._hints = self._resolved(function)
         self._slots = {
-            name: _slot(self._hints[name], parameter)
+            name: self._slot(name, parameter)
             for name, parameter in self._parameters.items()
             if name in self._hints
         }
-        self._result = typecheck.compile(self._hints["return"]) if "return" in self._hints else None
+        self._result = self._result_checker()
+
+    # -- before a call -------------------------------------------------------------------------
+
+    def _resolved(self, function: typing.Any) -> dict:
+        try:
+            found = hints.of_function(self._annotated)
+        except Exception as error:  # evaluating an annotation runs the step's code
+            if not self._is_checked:
+                return {}
+            name = getattr(error, "name", "?")
+            raise _unresolved(name, getattr(error, "text", "?"), error) from error
+        if inspect.isclass(function):
+            found = dict(found)
+            found.pop("return", None)  # a class gives an object of its own
+        return found
+
+    def _slot(self, name: str, parameter: inspect.Parameter) -> tuple:
+        hint = self._hints[name]
+        if parameter.kind is parameter.VAR_KEYWORD:
+            unpacked = forms.name_of(forms.origin_of(hint)) == "Unpack"
+            if unpacked:
+                return None, None  # checked as a whole would be too late: by the function's author
+        if parameter.default is None and not forms.is_optional(hint):
+            hint = typing.Optional[hint]  # what 3.10 and older do by themselves
+        try:
+            converter = convert.compile(hint, self._scope)
+            return converter, typecheck.compile(hint, self._scope)
+        except Refusal:
+            raise
+        except Exception as error:  # a name inside has no meaning; a class's field neither
+            if not self._is_checked:
+                return None, None
+            inner = getattr(error, "text", forms.shown_type(hint))
+            raise _unresolved(getattr(error, "name", None) or name, inner, error) from error
+
+    def _result_checker(self) -> typing.Any:
+        hint = self._hints.get("return", _MISSING)
+        if hint is _MISSING or not self._is_checked:
+            return None
+        if _may_need_collecting(hint):
+            collect = later.part("collect")  # only for results that are collected
+
+            hint = collect.result_hint(hint)
+        try:
+            return typecheck.compile(hint, self._scope)
+        except Exception as error:  # a name inside has no meaning
+            inner = getattr(error, "text", forms.shown_type(hint))
+            raise _unresolved("return", inner, error) from error
+
+    # -- the inputs ----------------------------------------------------------------------------
 
     def bind(self, inputs: typing.Dict[str, typing.Any]) -> typing.Tuple[list, dict]:
         """Positional and keyword arguments. Raises `Refusal`: `bad_call` or `wrong_type`."""
-        problems = self._misfits(inputs)
-        if problems:
-            raise _refusal("bad_call", "the inputs do not fit the function", problems)
+        self._confirm_names(inputs)
+        wrong: list = []
+        named = {name: self._taken(name, value, wrong) for name, value in inputs.items()}
+        if self._is_checked:
+            for name, parameter in self._parameters.items():
+                if name in self._slots and name not in named:
+                    self._check_default(name, parameter, wrong)
+        if wrong:
+            raise self._refusal("wrong_type", wrong)
+        return self._arranged(named)
+
+    def _arranged(self, named: dict) -> typing.Tuple[list, dict]:
+        spread = self._list is not None and self._list.name in named
         positional: list = []
-        named: dict = {}
-        for name, value in inputs.items():
-            named[name] = self._converted(name, value, problems)
-        if problems:
-            raise _refusal("wrong_type", "", problems)
         for name, parameter in self._parameters.items():
-            if parameter.kind is not parameter.POSITIONAL_ONLY:
+            is_placed = parameter.kind is parameter.POSITIONAL_ONLY
+            is_placed = is_placed or (spread and parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
+            if not is_placed:
                 continue
-            if name not in named:
+            if name in named:
+                positional.append(named.pop(name))
+            elif spread or self._is_followed(name, named):
+                positional.append(parameter.default)
+            else:
                 break
-            positional.append(named.pop(name))
+        if spread and self._list is not None:
+            positional += named.pop(self._list.name)
         return positional, named
 
-    def _misfits(self, inputs: typing.Dict[str, typing.Any]) -> list:
-        fixed = [
-            p for p in self._parameters.values() if p.kind in _NAMED or p.kind is p.POSITIONAL_ONLY
-        ]
-        names = [parameter.name for parameter in fixed]
-        found = []
-        if self._open is None:
-            found += [_unknown(name, names) for name in inputs if name not in names]
-        found += [
-            _misfit(parameter.name, "missing parameter `%s`" % parameter.name)
-            for parameter in fixed
-            if parameter.default is _MISSING and parameter.name not in inputs
-        ]
-        return found
+    def _is_followed(self, name: str, named: dict) -> bool:
+        """Whether a positional-only parameter after this one is given."""
+        names = [n for n, one in self._parameters.items() if one.kind is one.POSITIONAL_ONLY]
+        return any(later in named for later in names[names.index(name) + 1 :])
 
-    def _converted(self, name: str, value: typing.Any, problems: list) -> typing.Any:
+    def _confirm_names(self, inputs: typing.Dict[str, typing.Any]) -> None:
+        is_known = self._open is not None or inputs.keys() <= self._parameters.keys()
+        missing = [
+            name
+            for name, one in self._parameters.items()
+            if one.default is _MISSING
+            and name not in inputs
+            and one is not self._list
+            and one is not self._open
+        ]
+        if is_known and not missing and not self._clashes(inputs):
+            return
+        problems = later.part("problems")  # only a refused call needs words
+
+        names = [name for name, one in self._parameters.items() if one is not self._open]
+        found = [] if is_known else [problems.unknown(n, names) for n in inputs if n not in names]
+        found += [problems.misfit(n, _missing_message(n, self.function)) for n in missing]
+        if self._clashes(inputs):
+            name = typing.cast("inspect.Parameter", self._list).name
+            found.append(problems.misfit(name, "`*%s` takes a list" % name))
+        raise problems.refusal("bad_call", "the inputs do not fit the function", found)
+
+    def _clashes(self, inputs: typing.Dict[str, typing.Any]) -> bool:
+        if self._list is None or self._list.name not in inputs:
+            return False
+        return type(inputs[self._list.name]) is not list
+
+    def _taken(self, name: str, value: typing.Any, wrong: list) -> typing.Any:
+        if self._list is not None and name == self._list.name:
+            slot = self._slots.get(name)
+            if slot is None:
+                return value
+            return [
+                self._converted(name, item, slot, "%s[%d]" % (name, index), wrong)
+                for index, item in enumerate(value)
+            ]
         slot = self._slots.get(name)
-        if slot is None and self._open is not None and name not in self._parameters:
+        if self._open is not None and name not in self._parameters:
             slot = self._slots.get(self._open.name)
-        if slot is None:
-            return value
-        converter, checker = slot
-        try:
-            made = value if converter is None else converter(value)
-        except Exception as error:  # a class of the step refused to be made
-            said = describe(error)
-            reason = "%s: %s" % (said["type"], said["message"])
-            mismatch = typecheck.Mismatch(name, "", type(value).__qualname__, "", reason)
-            problems.append(self._problem(name, mismatch))
-            return value
-        if not checker.accepts(made):
-            problems += [self._problem(name, one) for one in checker.explain(made, name)]
+        return value if slot is None else self._converted(name, value, slot, name, wrong)
+
+    def _converted(
+        self, name: str, value: typing.Any, slot: tuple, path: str, wrong: list
+    ) -> typing.Any:
+        made, found = _tried(value, slot, path, is_checked=self._is_checked)
+        if not found:
+            return made
+        if self._may_coerce:
+            coerce = later.part("coerce")  # only where it is asked for and needed
+
+            meant, changes = coerce.coerced(value, self._hint_of(name), self._scope, path)
+            if changes:
+                again, still = _tried(meant, slot, path, is_checked=True)
+                if not still:
+                    self.coerced += changes
+                    return again
+        wrong += [(name, one, False) for one in found]
         return made
 
-    def _problem(self, name: str, mismatch: typecheck.Mismatch) -> dict:
-        written = _written_annotation(self.function, name) or forms.shown_type(
-            self._hints.get(name)
-        )
-        expected = written if mismatch.path == name else mismatch.expected
-        message = mismatch.message or "expected %s, got %s" % (expected, mismatch.got)
-        return {
-            "parameter": name,
-            "path": mismatch.path,
-            "message": message,
-            "expected": expected,
-            "annotation": written,
-            "got": mismatch.got,
-            "value": mismatch.value,
-        }
+    def _hint_of(self, name: str) -> typing.Any:
+        if name not in self._hints and self._open is not None:
+            name = self._open.name
+        hint = self._hints.get(name, forms.ANYTHING)
+        parameter = self._parameters.get(name)
+        if parameter is not None and parameter.default is None:
+            return typing.Optional[hint]
+        return hint
+
+    def _check_default(self, name: str, parameter: inspect.Parameter, wrong: list) -> None:
+        default, checker = parameter.default, self._slots[name][1]
+        if default is _MISSING or checker is None or checker.accepts(default):
+            return
+        wrong += [(name, one, True) for one in checker.explain(default, name)]
+
+    # -- the result ----------------------------------------------------------------------------
 
     def check_result(self, value: typing.Any) -> None:
         """Raises `Refusal` (`wrong_result`) when the value is not of the annotated type."""
-        if self._result is None or self._result.accepts(value):
+        if self._result is None:
             return
-        problems = [self._problem("return", one) for one in self._result.explain(value, "return")]
-        raise _refusal("wrong_result", "", problems)
+        try:
+            if self._result.accepts(value):
+                return
+            found = self._result.explain(value, "return")
+        except RecursionError:
+            found = [mismatch("return", "", value, "is nested too deeply")]
+        raise self._refusal("wrong_result", [("return", one, False) for one in found])
+
+    def _refusal(self, verdict: str, wrong: list) -> Refusal:
+        problems = later.part("problems")  # only a refused call needs words
+
+        found = [
+            problems.problem(self._annotated, name, self._hint_of(name), one, is_default=by_default)
+            for name, one, by_default in wrong
+        ]
+        return problems.refusal(verdict, "", found)
 
 
-def _slot(hint: typing.Any, parameter: inspect.Parameter) -> tuple:
-    if parameter.default is None and not forms.is_optional(hint):
-        hint = typing.Optional[hint]  # what 3.10 and older do by themselves
-    return convert.compile(hint), typecheck.compile(hint)
+def _tried(
+    value: typing.Any, slot: tuple, path: str, *, is_checked: bool
+) -> typing.Tuple[typing.Any, list]:
+    """The converted value, and what is wrong with it."""
+    converter, checker = slot
+    try:
+        made = value if converter is None else converter(value)
+        if not is_checked:
+            return (made.value if isinstance(made, Unmade) else made), []
+        if checker is None or checker.accepts(made):
+            return made, []
+        return made, checker.explain(made, path)
+    except RecursionError:
+        return value, [mismatch(path, "", value, "is nested too deeply")]
+
+
+def _parameters(function: typing.Any) -> typing.Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a function of C that does not say
+        raise Refusal(
+            "not_found", "the function does not say what its parameters are: %r" % (function,)
+        ) from None
 
 
 def _annotated(function: typing.Any) -> typing.Any:
-    while isinstance(function, functools.partial):
+    """What carries the annotations: the function behind a partial, a class, an instance."""
+    while hasattr(function, "func") and hasattr(function, "keywords"):  # functools.partial
         function = function.func
     if inspect.isclass(function):
-        return function.__init__
-    return function if hasattr(function, "__annotations__") else type(function).__call__
+        made = [vars(base).get("__init__") for base in function.__mro__]
+        own = next((one for one in made if one is not None), function.__init__)
+        return own if own is not object.__init__ else function.__new__
+    if type(function).__name__ in _FUNCTIONS or hasattr(function, "__wrapped__"):
+        return function
+    return type(function).__call__
 
 
-def _resolved(function: typing.Any) -> typing.Dict[str, typing.Any]:
-    try:
-        return forms.field_hints(function)
-    except Exception as error:  # evaluating an annotation runs the step's code
-        name, text = _culprit(function)
-        reason = describe(error)
-        message = "the annotation of `%s` cannot be resolved: `%s`: %s" % (
-            name,
-            text,
-            reason["message"],
-        )
-        raise Refusal("raised", message, type=reason["type"]) from error
+def _names(function: typing.Any) -> dict:
+    return getattr(inspect.unwrap(function), "__globals__", None) or vars(sys.modules["builtins"])
 
 
-def _culprit(function: typing.Any) -> typing.Tuple[str, str]:
-    spaces = getattr(inspect.unwrap(function), "__globals__", {})
-    for name, annotation in function.__annotations__.items():
-        holder = type("holder", (), {"__annotations__": {name: annotation}})
-        try:
-            typing.get_type_hints(holder, spaces, spaces)
-        except Exception:  # evaluating an annotation runs the step's code
-            return name, annotation if isinstance(annotation, str) else forms.shown_type(annotation)
-    return "?", "?"
+def _may_need_collecting(hint: typing.Any) -> bool:
+    origin = forms.origin_of(hint) or hint
+    return getattr(origin, "__module__", "") in ("collections.abc", "typing")
 
 
-def _written_annotation(function: typing.Any, name: str) -> str:
-    """The annotation's own source text, or nothing when the source cannot be read."""
-    try:
-        source = textwrap.dedent(inspect.getsource(_annotated(inspect.unwrap(function))))
-        tree = ast.parse(source).body[0]
-    except (OSError, TypeError, SyntaxError, IndexError, ValueError, RecursionError):
-        return ""
-    if not isinstance(tree, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return ""
-    if name == "return":
-        node = tree.returns
-    else:
-        every = tree.args
-        listed = every.posonlyargs + every.args + every.kwonlyargs
-        node = next((one.annotation for one in listed if one.arg == name), None)
-    if node is None:
-        return ""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return node.value
-    return ast.get_source_segment(source, node) or ""
+def _missing_message(name: str, function: typing.Any) -> str:
+    message = "missing parameter `%s`" % name
+    if name in ("self", "cls") and "." in getattr(function, "__qualname__", ""):
+        message += ": a method of an object; only static and class methods can be called"
+    return message
 
 
-def _unknown(name: str, names: typing.List[str]) -> dict:
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = "; did you mean `%s`?" % close[0] if close else ""
-    return _misfit(name, "unknown parameter `%s`%s" % (name, hint))
-
-
-def _misfit(name: str, message: str) -> dict:
-    return {"parameter": name, "path": name, "message": message}
-
-
-def _refusal(verdict: str, message: str, problems: list) -> Refusal:
-    if verdict == "bad_call":
-        said = "%s: %s" % (message, "; ".join(one["message"] for one in problems))
-    else:
-        said = "; ".join("`%s`: %s" % (one["path"], _with_value(one)) for one in problems)
-    return Refusal(verdict, said, problems=problems)
-
-
-def _with_value(problem: dict) -> str:
-    return problem["message"] + (": %s" % problem["value"] if problem["value"] else "")
+def _unresolved(name: str, text: str, error: Exception) -> Refusal:
+    reason = describe(error.__cause__ or error)
+    message = "the annotation of `%s` cannot be resolved: `%s`: %s" % (
+        name,
+        text,
+        reason["message"],
+    )
+    return Refusal("raised", message, type=reason["type"])

@@ -1,69 +1,107 @@
-"""JSON values to the annotated types: `compile(annotation)` gives the converter, or None.
+"""JSON values to the annotated types: `compile(annotation, scope)` gives the converter, or None.
 
 Rules of this file:
 
 1. Only where JSON has no such type: tuples, sets, bytes (base64), dates, Decimal, UUID, Path,
-   complex, Enum, dataclass, NamedTuple, TypedDict fields, mappings with other keys than text,
-   ndarray.
+   complex, Enum, classes with fields, mappings with other keys than text, arrays and tables.
 2. Nothing is guessed. What does not fit is left as it came, for the checker to refuse.
-3. A converter never raises but for what a step's own class raises while it is made.
+3. A converter never raises: where a step's own class refuses to be made, `Unmade` says so.
 """
 
 from __future__ import annotations
 
 import collections
 import collections.abc
-import sys
 import typing
 
-from orq_sandbox import forms, scalars, typecheck
+from orq_sandbox import forms, hints, later, scalars, typecheck
+from orq_sandbox.checkers import choices
+from orq_sandbox.mismatch import Unmade
 
 __all__ = ["compile"]
 
 Converter = typing.Callable[[typing.Any], typing.Any]
 
+_DIRECT = (int, str, float, bool, type(None))
 
-def compile(annotation: object) -> typing.Optional[Converter]:
+
+def compile(annotation: typing.Any, scope: hints.Scope) -> typing.Optional[Converter]:
     """The converter of an annotation; None where JSON's own value is already right."""
-    annotation = forms.bare(annotation)
+    if annotation in _DIRECT:
+        return None
+    if forms.is_reference(annotation) or forms.is_alias(annotation):
+        return _by_name(annotation, scope)
+    below = forms.layer(annotation)
+    if below is not annotation:
+        return compile(below, scope)
     if forms.is_union(annotation):
-        return _union(annotation)
+        return _union(annotation, scope)
     origin, args = forms.origin_of(annotation), forms.args_of(annotation)
+    if forms.name_of(origin) == "Literal":
+        return _literal(annotation)
     kind = origin if isinstance(origin, type) else annotation
     if not isinstance(kind, type):
         return None
-    if (
-        forms.is_typed_dict(kind)
-        or hasattr(kind, "__dataclass_fields__")
-        or forms.is_named_tuple(kind)
-    ):
-        return _fields(kind)
+    library = kind.__module__.partition(".")[0]
+    if library == "numpy":
+        arrays = later.part("arrays")  # only steps that have it
+
+        return arrays.converter(annotation, kind)
+    if library in ("pandas", "pyarrow"):
+        tables = later.part("tables")  # only steps that have one of them
+
+        return tables.converter(kind)
+    if forms.is_record(kind) or hasattr(kind, "__validators__") or _is_model(kind):
+        return _made_once(annotation, kind, scope)
+    return _of_class(kind, args, scope)
+
+
+def _of_class(kind: type, args: tuple, scope: hints.Scope) -> typing.Optional[Converter]:
     if kind is tuple:
-        return _tuple(args)
+        return _tuple(args, scope)
     if issubclass(kind, collections.abc.Mapping):
-        return _mapping(kind, args)
-    if (
-        issubclass(kind, collections.abc.Iterable)
-        and not issubclass(kind, (str, bytes))
-        and not _is_enum(kind)
-    ):
-        return _items(kind, args)
-    return scalars.converter(kind)
+        return _mapping(kind, args, scope)
+    is_items = issubclass(kind, (collections.abc.Iterable, collections.abc.Container))
+    if is_items and not issubclass(kind, (str, bytes)) and not scalars.is_single(kind):
+        return _items(kind, args, scope)
+    return scalars.converter(kind, allow_nan=scope.allow_nan)
 
 
-def _is_enum(kind: type) -> bool:
-    enum = sys.modules.get("enum")
-    return enum is not None and (issubclass(kind, enum.Enum) or isinstance(kind, enum.EnumMeta))
+def _is_model(kind: type) -> bool:
+    return hasattr(kind, "__pydantic_validator__") and hasattr(kind, "model_validate_json")
+
+
+def _by_name(annotation: typing.Any, scope: hints.Scope) -> typing.Optional[Converter]:
+    """A type that may hold itself: where it does, its converter is looked up when it is used."""
+    origin = forms.origin_of(annotation) or annotation
+    key: tuple = (id(origin), repr(forms.args_of(annotation)))
+    if forms.is_reference(annotation):
+        key = ("name", str(getattr(annotation, "__forward_arg__", annotation)))
+        return _once(key, lambda: compile(scope.look_up(annotation), scope), scope)
+    return _once(key, lambda: compile(forms.layer(annotation), scope), scope)
+
+
+def _once(
+    key: tuple, make: typing.Callable[[], typing.Optional[Converter]], scope: hints.Scope
+) -> typing.Optional[Converter]:
+    if key in scope.converters:
+        return scope.converters[key]
+
+    def later(value: typing.Any) -> typing.Any:
+        made = scope.converters[key]
+        return value if made is None else made(value)
+
+    scope.converters[key] = later
+    made = scope.converters[key] = make()
+    return made
 
 
 def _each(item: typing.Optional[Converter], values: list) -> list:
     return values if item is None else [item(value) for value in values]
 
 
-def _items(kind: type, args: tuple) -> typing.Optional[Converter]:
-    if hasattr(kind, "__array__"):
-        return _array(kind, args)
-    item = compile(args[0]) if len(args) == 1 else None
+def _items(kind: type, args: tuple, scope: hints.Scope) -> typing.Optional[Converter]:
+    item = compile(args[0], scope) if len(args) == 1 else None
     build = {
         collections.abc.Set: frozenset,
         collections.abc.MutableSet: set,
@@ -78,17 +116,17 @@ def _items(kind: type, args: tuple) -> typing.Optional[Converter]:
             return value
         try:
             return build(_each(item, value))
-        except TypeError:  # an item that cannot be hashed: the checker says so
-            return value
+        except TypeError:  # an item that cannot be hashed
+            return Unmade(value, "an item cannot be in a set")
 
     return convert
 
 
-def _tuple(args: tuple) -> Converter:
+def _tuple(args: tuple, scope: hints.Scope) -> Converter:
     if len(args) == 2 and args[1] is Ellipsis:
-        item = compile(args[0])
+        item = compile(args[0], scope)
         return lambda value: tuple(_each(item, value)) if type(value) is list else value
-    places = [compile(arg) for arg in args if arg != ()]
+    places = [compile(arg, scope) for arg in args if arg != ()]
 
     def convert(value: typing.Any) -> typing.Any:
         if type(value) is not list:
@@ -100,9 +138,9 @@ def _tuple(args: tuple) -> Converter:
     return convert
 
 
-def _mapping(kind: type, args: tuple) -> typing.Optional[Converter]:
-    key = compile_key(args[0]) if args else None
-    item = compile(args[1]) if len(args) == 2 else None
+def _mapping(kind: type, args: tuple, scope: hints.Scope) -> typing.Optional[Converter]:
+    key = compile_key(args[0], scope) if args else None
+    item = compile(args[1], scope) if len(args) == 2 else None
     build = kind if kind in (collections.OrderedDict, collections.Counter) else None
     if key is None and item is None and build is None and kind is not collections.defaultdict:
         return None
@@ -112,7 +150,7 @@ def _mapping(kind: type, args: tuple) -> typing.Optional[Converter]:
             return value
         made = {(key(k) if key else k): (item(v) if item else v) for k, v in value.items()}
         if len(made) != len(value):
-            return value
+            return Unmade(value, "two keys are the same one")
         if kind is collections.defaultdict:
             return collections.defaultdict(None, made)
         return build(made) if build else made
@@ -120,93 +158,93 @@ def _mapping(kind: type, args: tuple) -> typing.Optional[Converter]:
     return convert
 
 
-def compile_key(annotation: object) -> typing.Optional[Converter]:
+def compile_key(annotation: typing.Any, scope: hints.Scope) -> typing.Optional[Converter]:
     """The converter of a mapping's keys, which JSON has only as text."""
-    annotation = forms.bare(annotation)
-    if annotation is int:
-        return lambda key: int(key) if _is_canonical_int(key) else key
-    return compile(annotation)
+    while forms.layer(annotation) is not annotation and not forms.is_alias(annotation):
+        annotation = forms.layer(annotation)
+    if forms.is_union(annotation):
+        return _union(annotation, scope, compile_key)
+    if annotation is int or annotation is float:
+        return scalars.number_key(annotation)
+    if forms.name_of(forms.origin_of(annotation)) == "Literal":
+        return scalars.choice_key(choices(annotation))
+    if scalars.is_enum(annotation):
+        return scalars.choice_key(tuple(annotation))
+    return compile(annotation, scope)
 
 
-def _is_canonical_int(text: str) -> bool:
-    digits = text[1:] if text.startswith("-") else text
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 4000:
-        return False
-    return (digits == "0" and text == "0") or not digits.startswith("0")
-
-
-def _union(annotation: object) -> typing.Optional[Converter]:
-    members = [(compile(member), typecheck.compile(member)) for member in forms.args_of(annotation)]
-    if all(converter is None for converter, _ in members):
+def _literal(annotation: typing.Any) -> typing.Optional[Converter]:
+    values = choices(annotation)
+    if all(value is None or type(value) in _DIRECT for value in values):
         return None
+    return scalars.choice(values)
+
+
+def _union(
+    annotation: typing.Any, scope: hints.Scope, make: typing.Any = compile
+) -> typing.Optional[Converter]:
+    found = forms.args_of(annotation)
+    converters = [make(member, scope) for member in found]
+    if not any(converters):
+        return None
+    members = list(zip(converters, [typecheck.compile(member, scope) for member in found]))
 
     def convert(value: typing.Any) -> typing.Any:
         for _, checker in members:
             if checker.accepts(value):
                 return value  # it fits as it came
+        unmade = value
         for converter, checker in members:
             if converter is not None:
                 made = converter(value)
                 if checker.accepts(made):
                     return made
-        return value
+                if unmade is value and made is not value:
+                    unmade = made  # for the message: the member that got furthest
+        return unmade
 
     return convert
 
 
-def _fields(kind: typing.Any) -> Converter:
-    converters: dict = {}
-    is_dict, is_tuple = forms.is_typed_dict(kind), forms.is_named_tuple(kind)
+def _made_once(
+    annotation: typing.Any, kind: type, scope: hints.Scope
+) -> typing.Optional[Converter]:
+    if forms.is_record(kind):
+        key = ("fields", kind if forms.origin_of(annotation) is None else repr(annotation))
+        return _once(key, lambda: _record(annotation, kind, scope), scope)
+    models = later.part("models")  # only steps that have such a library
 
-    def resolve() -> dict:  # late: such a class may hold itself
-        if not converters:
-            hints = forms.field_hints(kind)
-            names = (
-                kind._fields if is_tuple else kind.__dataclass_fields__ if not is_dict else hints
-            )
-            converters.update((name, compile(hints.get(name, typing.Any))) for name in names)
-        return converters
-
-    def convert(value: typing.Any) -> typing.Any:
-        known = resolve()
-        if is_tuple and type(value) is list and len(value) == len(known):
-            value = dict(zip(known, value))
-        if type(value) is not dict or not value.keys() <= known.keys():
-            return value
-        made = {k: (known[k](v) if known[k] else v) for k, v in value.items()}
-        if is_dict:
-            return made
-        return kind(**made) if _is_complete(kind, made) else value
-
-    return convert
+    return models.converter(annotation, kind, scope, compile, typecheck.compile)
 
 
-def _is_complete(kind: typing.Any, values: dict) -> bool:
-    if forms.is_named_tuple(kind):
-        return all(name in values or name in kind._field_defaults for name in kind._fields)
-    missing = sys.modules["dataclasses"].MISSING
-    for name, field in kind.__dataclass_fields__.items():
-        has_default = field.default is not missing or field.default_factory is not missing
-        if (field.init and not has_default and name not in values) or (
-            not field.init and name in values
-        ):
-            return False
-    return True
-
-
-def _array(kind: typing.Any, args: tuple) -> typing.Optional[Converter]:
-    numpy = sys.modules.get("numpy")
-    if numpy is None or kind is not numpy.ndarray:
+def _record(
+    annotation: typing.Any, kind: typing.Any, scope: hints.Scope
+) -> typing.Optional[Converter]:
+    whole = typecheck.compile(annotation, scope)
+    inner = scope.of(kind)
+    fields = [field for field, _ in whole.parts]
+    known = {field.key: compile(field.hint, inner) for field in fields}
+    if whole.is_dict and not any(known.values()):
         return None
-    wanted = forms.args_of(args[1])[:1] if len(args) == 2 else ()
-    dtype = wanted[0] if wanted and isinstance(wanted[0], type) else None
+    keys = [field.key for field in fields if field.is_given]
+    is_tuple = forms.is_named_tuple(kind)
 
     def convert(value: typing.Any) -> typing.Any:
-        if type(value) is not list:
+        given = value
+        if is_tuple and type(value) is list and len(whole.required) <= len(value) <= len(keys):
+            given = dict(zip(keys, value))
+        if type(given) is not dict or not given.keys() <= known.keys():
             return value
+        made = {k: _converted(known[k], v) for k, v in given.items()}
+        if whole.is_dict or not whole.takes(made):
+            return made
         try:
-            return numpy.array(value, dtype=dtype)
-        except (TypeError, ValueError):  # ragged, or not of that dtype
-            return value
+            return kind(**made)
+        except Exception as error:  # the step's own code runs here
+            return Unmade(value, "%s: %s" % (type(error).__name__, error))
 
     return convert
+
+
+def _converted(converter: typing.Optional[Converter], value: typing.Any) -> typing.Any:
+    return value if converter is None else converter(value)

@@ -5,7 +5,8 @@ Rules of this file:
 1. orjson writes what it can. It turns NaN into null in silence, so a document with a null in it is
    looked over; it refuses integers beyond 64 bits, which the standard library then writes.
 2. A document starts with a mark: `J` when any parser reads it right, `B` when it holds integers
-   that only an exact parser reads right.
+   that only an exact parser reads right, `N` when it holds NaN or infinities, which are only sent
+   where the caller allowed it.
 3. Sets come out as lists in a stable order; two keys that would be one in JSON are refused.
 """
 
@@ -17,15 +18,17 @@ import math
 import sys
 import typing
 
-from orq_sandbox import scalars
+from orq_sandbox import later, scalars
 from orq_sandbox.failure import Refusal, shown
 
 __all__ = ["BIG", "PLAIN", "decode", "encode"]
 
 PLAIN = b"J"
 BIG = b"B"
+NOT_FINITE = b"N"
 
 _LARGEST = 1 << 63
+_MOST_BITS = 330_000  # what the host reads: 100 000 digits
 _LONG_TEXT = 4 << 20
 _LOOKED_AT = 1000
 _DEEPEST = 250  # orjson's own bound is 254
@@ -33,31 +36,46 @@ _DEEPEST = 250  # orjson's own bound is 254
 
 def decode(json: typing.Any, document: bytes) -> typing.Any:
     """The value of a marked document from the host."""
-    if document[:1] == BIG:
-        import json as exact
+    if document[:1] == PLAIN:
+        return json.loads(memoryview(document)[1:])
+    import json as exact
 
+    longest = _lift_limit(0)
+    try:
         return exact.loads(document[1:].decode())
-    return json.loads(memoryview(document)[1:])
+    finally:
+        _lift_limit(longest)
 
 
-def encode(json: typing.Any, value: object) -> bytes:
+def _lift_limit(digits: int) -> int:
+    """Set how long an integer's text may be, and say what it was; 0 is without a limit."""
+    was = getattr(sys, "get_int_max_str_digits", int)()
+    change: typing.Any = getattr(sys, "set_int_max_str_digits", None)
+    if change is not None:
+        change(digits)
+    return was
+
+
+def encode(json: typing.Any, value: object, *, allow_nan: bool = False) -> bytes:
     """The marked JSON of a value. Raises `Refusal` (`not_encodable`) naming the place."""
     is_long = _holds_long_text(value)
     text = None
     if not is_long:
+        options = json.OPT_PASSTHROUGH_DATETIME | json.OPT_PASSTHROUGH_DATACLASS
         try:
-            text = json.dumps(value, default=_simpler, option=json.OPT_PASSTHROUGH_DATETIME)
+            text = json.dumps(value, default=_simpler, option=options)
         except (TypeError, ValueError, RecursionError):
             pass
     if text is not None and b"null" not in text:
         return PLAIN + text
-    walk = _Walk()
+    walk = _Walk(allow_nan=allow_nan)
     made = walk.plain(value, "return")
-    if walk.has_big or is_long:
+    if walk.has_big or walk.has_nan or is_long:
         import json as exact
 
+        _lift_limit(0)
         written = exact.dumps(made, ensure_ascii=False, separators=(",", ":")).encode()
-        return (BIG if walk.has_big else PLAIN) + written
+        return (NOT_FINITE if walk.has_nan else BIG if walk.has_big else PLAIN) + written
     return PLAIN + json.dumps(made)
 
 
@@ -80,31 +98,83 @@ def _holds_long_text(value: object) -> bool:
 
 
 def _simpler(value: typing.Any) -> typing.Any:
-    """One step towards JSON for a value that is not JSON's own. Raises TypeError for no way."""
+    """One step towards JSON for a value that is not JSON's own.
+
+    Raises TypeError for no way, and ValueError where a reason is known.
+    """
+    kind = type(value)
     if isinstance(value, (set, frozenset)):
         return _stable(value)
-    if isinstance(value, (tuple, collections.deque)):
+    if isinstance(value, (tuple, collections.deque, range)):
         return list(value)
     if isinstance(value, (dict, collections.abc.Mapping)):
         return dict(value)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
-        return value.tolist()
+    if isinstance(value, collections.abc.MappingView):
+        return list(typing.cast("typing.Any", value))
+    if hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__"):
+        records = later.part("records")  # only where a class has fields
+
+        return records.held_by(value)
+    library = kind.__module__.partition(".")[0]
+    if library in ("numpy", "pandas", "pyarrow"):
+        found = _of_library(library, value)
+        if found is not value:
+            return found
+    if hasattr(kind, "__pydantic_validator__") or hasattr(kind, "__validators__"):
+        models = later.part("models")  # only steps that have pydantic
+
+        if models.is_model(kind):
+            return models.plain(value)
+    if type(value).__name__ == "Decimal" and not value.is_finite():
+        raise TypeError("a number that is none")
     return scalars.plain(value)
 
 
+def _of_library(library: str, value: typing.Any) -> typing.Any:
+    if library == "numpy":
+        arrays = later.part("arrays")  # only steps that have it
+
+        found = arrays.plain(value)
+        return value if found is arrays.NO_FORM else found
+    tables = later.part("tables")  # only steps that have one of them
+
+    found = tables.plain(value)
+    return value if found is tables.NO_FORM else found
+
+
 def _stable(members: typing.Any) -> list:
-    try:
+    kinds = set(map(type, members))
+    if (len(kinds) == 1 and kinds <= _ORDERED) or kinds <= {int, float, bool}:
         return sorted(members)
-    except TypeError:  # of several types
-        return sorted(members, key=lambda member: (type(member).__qualname__, repr(member)))
+    return sorted(members, key=_rank)
+
+
+_ORDERED = {str, bytes}
+
+
+def _rank(member: typing.Any) -> tuple:
+    """A sorting key that does not depend on hashes: subsets and other half orders are none."""
+    if isinstance(member, (int, float)):
+        return (type(member).__qualname__, member, "")
+    if isinstance(member, (tuple, list)):
+        return (type(member).__qualname__, 0, repr(list(map(_rank, member))))
+    if isinstance(member, (set, frozenset)):
+        return (type(member).__qualname__, 0, repr(sorted(map(_rank, member))))
+    if scalars.is_enum(type(member)):
+        return (type(member).__qualname__, 0, repr(_rank(member.value)))
+    try:
+        return (type(member).__qualname__, 0, str(scalars.plain(member)))
+    except TypeError:
+        return (type(member).__qualname__, 0, repr(member))
 
 
 class _Walk:
     """Rebuilds a value from JSON's own types, naming the place of what has none."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, allow_nan: bool) -> None:
         self.has_big = False
+        self.has_nan = False
+        self._allow_nan = allow_nan
 
     def plain(self, value: typing.Any, path: str, depth: int = 0) -> typing.Any:
         if depth > _DEEPEST:
@@ -115,30 +185,49 @@ class _Walk:
         if kind is str:
             return self._text(value, path)
         if kind is int:
-            self.has_big = self.has_big or not -_LARGEST <= value < 2 * _LARGEST
-            return value
+            return self._whole(value, path)
         if kind is float:
-            if not math.isfinite(value):
-                raise _refused(path, value, "is not finite, and JSON has no such number")
-            return value
+            return self._number(value, path)
         if kind is dict:
             return self._pairs(value, path, depth)
         if kind is list:
             return [
                 self.plain(item, "%s[%d]" % (path, i), depth + 1) for i, item in enumerate(value)
             ]
+        if hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__"):
+            held = self._next(value, path)
+            return {k: self.plain(v, "%s.%s" % (path, k), depth + 1) for k, v in held.items()}
         return self.plain(self._next(value, path), path, depth + 1)
 
+    def _whole(self, value: int, path: str) -> int:
+        if value.bit_length() > _MOST_BITS:
+            raise _refused(path, "an integer", "has more than 100000 digits")
+        self.has_big = self.has_big or not -_LARGEST <= value < 2 * _LARGEST
+        return value
+
+    def _number(self, value: float, path: str) -> float:
+        if not math.isfinite(value):
+            if not self._allow_nan:
+                raise _refused(path, value, "is not finite, and JSON has no such number")
+            self.has_nan = True
+        return value
+
     def _next(self, value: typing.Any, path: str) -> typing.Any:
-        if hasattr(type(value), "__dataclass_fields__"):
-            return {name: getattr(value, name) for name in value.__dataclass_fields__}
         for base in (str, int, float):  # subclasses, Enum members with a mixed-in type included
             if isinstance(value, base):
                 return base(value.value if hasattr(value, "_value_") else value)
         try:
             return _simpler(value)
-        except TypeError:
-            raise _refused(path, value, "has no form in JSON") from None
+        except TypeError as error:
+            if type(value).__name__ == "Decimal":
+                if self._allow_nan:
+                    return str(value)
+                raise _refused(path, value, "is %s" % error) from None
+            raise _refused(path, value, _why_not(value)) from None
+        except RecursionError:
+            raise
+        except Exception as error:  # a library's refusal, or the step's own code
+            raise _refused(path, value, str(error)) from None
 
     def _text(self, value: str, path: str) -> str:
         try:
@@ -157,13 +246,24 @@ class _Walk:
         return made
 
     def _key(self, key: typing.Any, path: str) -> str:
-        if hasattr(key, "_value_"):  # an Enum member stands for its value
-            key = key.value
-        if isinstance(key, str):
-            return self._text(str(key), path)
-        if type(key) is int:
-            return str(key)
-        raise _refused(path, key, "is a key that is neither text nor a whole number")
+        form = key
+        for _ in range(3):  # an Enum member of a number of numpy's
+            if isinstance(form, str) and not hasattr(form, "_value_"):
+                return self._text(str(form), path)
+            if type(form) is int or (type(form) is float and math.isfinite(form)):
+                return repr(form)
+            if form is None or isinstance(form, (bool, tuple, frozenset, complex)):
+                break
+            form = self._next(form, path)
+        raise _refused(path, key, "is a key that is neither text nor a number")
+
+
+def _why_not(value: object) -> str:
+    if callable(value):
+        return "is a function or class, which has no form in JSON"
+    if hasattr(type(value), "__next__"):
+        return "is an iterator inside a value: make it a list"
+    return "has no form in JSON"
 
 
 def _refused(path: str, value: object, reason: str) -> Refusal:

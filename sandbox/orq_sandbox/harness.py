@@ -18,7 +18,7 @@ import sys
 import time
 import typing
 
-from orq_sandbox import encode, load, wire
+from orq_sandbox import encode, later, load, wire
 from orq_sandbox.bind import Call
 from orq_sandbox.failure import Refusal, clip, describe, limit_of
 
@@ -28,6 +28,8 @@ _LONGEST_REQUEST = 1 << 30
 _LONGEST_FAILURE = 3 << 20
 _CHUNK = 1 << 18
 _WARM_UPS = 2
+_STRICT = ("all", False, "error")
+_MOST_COERCED = 256
 _CANNED = {
     "file": None,
     "source": "from typing import *\ndef f(n: int, xs: List[int] = []) -> int:\n    return n\n",
@@ -39,12 +41,13 @@ _CANNED = {
 
 
 class _Clock:
-    """Seconds between named moments of this run, and how much its failure may tell."""
+    """Seconds between named moments, what was coerced, and how much a failure may tell."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
         self.laps: dict = {}
         self.shows_locals = False
+        self.coerced: list = []
 
     def lap(self, name: str) -> None:
         now = time.monotonic()
@@ -145,6 +148,8 @@ def _answer(
         verdict = limit_of(error, is_all_disk_ours=is_all_disk_ours) or "raised"
         said = _described(error, shows_locals=clock.shows_locals)
     said.update(verdict=verdict, timings=clock.laps)
+    if clock.coerced:
+        said["coerced"] = clock.coerced[:_MOST_COERCED]
     try:
         body = json.dumps(said)
     except TypeError:  # a name of the step's making that no JSON can hold
@@ -177,19 +182,28 @@ def _run(
         module = load.load_source(asked["source"])
     function = load.function_of(module, asked["function"])
     clock.lap("load")
-    call = Call(function)
+    checks = asked.get("checks") or _STRICT
+    call = Call(function, typecheck=checks[0], coerce=checks[1], nan=checks[2])
     positional, named = call.bind(inputs)
+    clock.coerced = call.coerced
     del inputs, asked
     clock.lap("check")
     _send(result, wire.frame(wire.BEGAN))
     value = function(*positional, **named)
+    kind = type(value)
+    if hasattr(kind, "__next__") or hasattr(kind, "__await__") or hasattr(kind, "__anext__"):
+        collect = later.part("collect")  # only for results that are not yet there
+
+        value = collect.collected(value)
     clock.lap("call")
     call.check_result(value)
     clock.lap("check_result")
-    document = encode.encode(json, value)
+    document = encode.encode(json, value, allow_nan=checks[2] == "allow")
     clock.lap("encode")
-    beside = json.dumps({"timings": clock.laps, "usage": _usage()})[:-1]
-    return b"".join((document[:1], beside, b',"value":', document[1:], b"}"))
+    about = {"timings": clock.laps, "usage": _usage()}
+    if clock.coerced:
+        about["coerced"] = clock.coerced[:_MOST_COERCED]
+    return b"".join((document[:1], json.dumps(about)[:-1], b',"value":', document[1:], b"}"))
 
 
 def _company() -> bytes:

@@ -2,13 +2,14 @@
 
 | type | in JSON |
 |---|---|
-| bytes | base64 text |
-| datetime, date, time | ISO 8601 text |
+| bytes, bytearray, memoryview | base64 text |
+| datetime, date, time | ISO 8601 text: `2022-07-01T10:00:00+00:00`, `2022-07-01`, `10:00:00` |
 | timedelta | ISO 8601 duration text: `P1DT2.5S` |
 | Decimal, UUID, Path | their text; a Decimal may come as a whole number |
 | complex | `[real, imaginary]` |
 | Enum | the member's value |
 
+Every interpreter reads the same texts: what its own parsers accept beside them differs by version.
 A class can only be one of these when its module is loaded, so none is loaded here to find out.
 """
 
@@ -19,23 +20,58 @@ import re
 import sys
 import typing
 
-__all__ = ["converter", "plain"]
+__all__ = [
+    "choice",
+    "choice_key",
+    "converter",
+    "is_enum",
+    "is_single",
+    "number_key",
+    "plain",
+    "read_moment",
+]
 
-_DURATION = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.(\d{1,6}))?S)?)?")
+Converter = typing.Callable[[typing.Any], typing.Any]
+
+_DATE = r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
+_TIME = r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6})0*)?)?"
+_ZONE = r"(Z|[+-][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{6})?)?)?"
+_DURATION = (
+    r"(-?)P(?:([0-9]{1,9})W)?(?:([0-9]{1,9})D)?"
+    r"(?:T(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,14})(?:\.([0-9]{1,6})0*)?S)?)?"
+)
+_DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?"
+_NO_NUMBER = r"[+-]?(?:NaN|Infinity)"
+_UUID = r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_LONGEST_KEY = 4000
+_BYTES = (bytes, bytearray, memoryview)
 
 
-def converter(kind: type) -> typing.Optional[typing.Callable[[typing.Any], typing.Any]]:
+def converter(kind: type, *, allow_nan: bool = False) -> typing.Optional[Converter]:
     """The converter of a class from JSON; None for those that JSON has, or that have no reading.
 
     What cannot be read is given back as it came.
     """
-    if _is_of(kind, "enum", "Enum"):
+    if is_enum(kind):
         return _enum(kind)
     for module, name, read, sources in _READERS:
         base = _loaded(module, name)
         if kind is base or (name == "PurePath" and base is not None and issubclass(kind, base)):
+            if allow_nan and name == "Decimal":
+                read = _any_decimal
             return _reader(kind, read, sources)
     return None
+
+
+def is_enum(kind: object) -> bool:
+    """Whether it is an Enum class."""
+    return isinstance(kind, type) and _is_of(kind, "enum", "Enum")
+
+
+def is_single(kind: type) -> bool:
+    """Whether its values are single ones, even where Python can iterate over them."""
+    return kind in _BYTES or is_enum(kind) or _is_of(kind, "enum", "EnumMeta")
 
 
 def _loaded(module: str, name: str) -> typing.Any:
@@ -47,55 +83,85 @@ def _is_of(kind: type, module: str, name: str) -> bool:
     return base is not None and issubclass(kind, base)
 
 
-def _reader(kind: type, read: typing.Callable, sources: tuple) -> typing.Callable:
+def _reader(kind: type, read: typing.Callable, sources: tuple) -> Converter:
     def convert(value: typing.Any) -> typing.Any:
         if type(value) not in sources:
             return value
         try:
             return read(kind, value)
-        except (ValueError, ArithmeticError, binascii.Error):
+        except Exception:  # out of range, or no class of this platform: it stays what it was
             return value
 
     return convert
 
 
-def _enum(kind: typing.Any) -> typing.Callable:
-    members = {
-        (type(member.value), member.value): member for member in kind if _is_hashable(member.value)
-    }
-
-    def convert(value: typing.Any) -> typing.Any:
-        return members.get((type(value), value), value) if _is_hashable(value) else value
-
-    return convert
+def _groups(pattern: str, text: str) -> tuple:
+    match = re.fullmatch(pattern, text)
+    if match is None:
+        raise ValueError(text)
+    return match.groups()
 
 
-def _is_hashable(value: object) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
+def _date(kind: typing.Any, text: str) -> object:
+    return kind(*map(int, _groups(_DATE, text)))
 
 
-def _moment(kind: typing.Any, text: str) -> object:
-    # until 3.11 fromisoformat does not read the Z of UTC
-    return kind.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+def read_moment(kind: typing.Any, text: str) -> typing.Any:
+    """The datetime of an ISO 8601 text. Raises ValueError."""
+    year, month, day, *rest = _groups(_DATE + "[T ]" + _TIME + _ZONE, text)
+    return kind(int(year), int(month), int(day), *_clock(*rest))
+
+
+def _time(kind: typing.Any, text: str) -> object:
+    return kind(*_clock(*_groups(_TIME + _ZONE, text)))
+
+
+def _clock(hour: str, minute: str, second: str, fraction: str, zone: str) -> tuple:
+    micro = (fraction or "").ljust(6, "0")
+    return int(hour), int(minute), int(second or 0), int(micro), _zone(zone)
+
+
+def _zone(text: typing.Optional[str]) -> typing.Any:
+    if text is None:
+        return None
+    datetime = sys.modules["datetime"]
+    if text == "Z":
+        return datetime.timezone.utc
+    parts = [float(part) for part in text[1:].split(":")]
+    seconds = parts[0] * 3600 + parts[1] * 60 + (parts[2] if len(parts) > 2 else 0)
+    offset = datetime.timedelta(seconds=-seconds if text[0] == "-" else seconds)
+    return datetime.timezone(offset) if offset else datetime.timezone.utc
 
 
 def _duration(kind: typing.Any, text: str) -> object:
-    match = _DURATION.fullmatch(text)
-    if match is None or text.endswith(("P", "T")):
+    if text.endswith(("P", "T")):
         raise ValueError(text)
-    sign, days, hours, minutes, seconds, fraction = match.groups()
+    sign, weeks, days, hours, minutes, seconds, fraction = _groups(_DURATION, text)
     length = kind(
-        days=int(days or 0),
+        days=7 * int(weeks or 0) + int(days or 0),
         hours=int(hours or 0),
         minutes=int(minutes or 0),
         seconds=int(seconds or 0),
-        microseconds=int((fraction or "").ljust(6, "0") or 0),
+        microseconds=int((fraction or "").ljust(6, "0")),
     )
     return -length if sign else length
+
+
+def _decimal(kind: typing.Any, given: object) -> object:
+    if isinstance(given, str):
+        _groups(_DECIMAL, given)  # the class itself reads underscores, spaces and NaN
+    return kind(given)
+
+
+def _any_decimal(kind: typing.Any, given: object) -> object:
+    if isinstance(given, str) and re.fullmatch(_NO_NUMBER, given):
+        return kind(given)
+    return _decimal(kind, given)
+
+
+def _uuid(kind: typing.Any, text: str) -> object:
+    _groups(_UUID, text)  # the class itself reads braces, and hyphens anywhere
+    return kind(text)
 
 
 def _complex(_kind: type, parts: list) -> complex:
@@ -104,13 +170,11 @@ def _complex(_kind: type, parts: list) -> complex:
     return complex(parts[0], parts[1])
 
 
-def _bytes(_kind: type, text: str) -> bytes:
-    if not text.isascii():
-        raise ValueError(text)
-    made = binascii.a2b_base64(text)
+def _bytes(kind: typing.Any, text: str) -> typing.Any:
+    made = binascii.a2b_base64(text.encode("ascii"))
     if binascii.b2a_base64(made, newline=False).decode("ascii") != text:
         raise ValueError(text)  # what is not base64 is skipped over in silence
-    return made
+    return kind(made)
 
 
 def _made(kind: typing.Callable, value: object) -> object:
@@ -119,15 +183,119 @@ def _made(kind: typing.Callable, value: object) -> object:
 
 _READERS: typing.Tuple[typing.Tuple[str, str, typing.Callable, tuple], ...] = (
     ("builtins", "bytes", _bytes, (str,)),
-    ("datetime", "datetime", _moment, (str,)),
-    ("datetime", "date", _moment, (str,)),
-    ("datetime", "time", _moment, (str,)),
+    ("builtins", "bytearray", _bytes, (str,)),
+    ("builtins", "memoryview", _bytes, (str,)),
+    ("datetime", "datetime", read_moment, (str,)),
+    ("datetime", "date", _date, (str,)),
+    ("datetime", "time", _time, (str,)),
     ("datetime", "timedelta", _duration, (str,)),
-    ("decimal", "Decimal", _made, (str, int)),
-    ("uuid", "UUID", _made, (str,)),
+    ("decimal", "Decimal", _decimal, (str, int)),
+    ("uuid", "UUID", _uuid, (str,)),
     ("pathlib", "PurePath", _made, (str,)),
     ("builtins", "complex", _complex, (list,)),
 )
+
+
+# -- values out of a closed set ------------------------------------------------------------------
+
+
+def _enum(kind: typing.Any) -> Converter:
+    known = choice(tuple(kind.__members__.values()))
+    is_flag = _is_of(kind, "enum", "Flag")
+    own_hook = vars(kind).get("_missing_")
+
+    def convert(value: typing.Any) -> typing.Any:
+        found = known(value)
+        if found is not value:
+            return found
+        if is_flag:
+            return _flags(kind, value)
+        if own_hook is not None:  # its author says what else is a member
+            found = _asked(kind, value)
+        return found
+
+    return convert
+
+
+def _asked(kind: typing.Any, value: object) -> object:
+    try:
+        found = kind._missing_(value)
+    except Exception:  # the step's own code runs here
+        return value
+    return found if isinstance(found, kind) else value
+
+
+def _flags(kind: typing.Any, value: typing.Any) -> typing.Any:
+    if type(value) is not int or value < 0:
+        return value
+    every = 0
+    for member in kind.__members__.values():
+        every |= member.value
+    return value if value & ~every else kind(value)
+
+
+def choice(values: tuple) -> Converter:
+    """The converter of a Literal or an Enum: from a member's JSON form to the member."""
+    found: dict = {}
+    others = []
+    for value in values:
+        form = _form(value)
+        if isinstance(form, (list, dict)):
+            others.append((form, value))
+        else:
+            found.setdefault((type(form), form), value)
+    for (kind, form), value in list(found.items()):
+        if kind is float and form.is_integer():
+            found.setdefault((int, int(form)), value)  # JSON may write 1.0 as 1
+
+    def convert(value: typing.Any) -> typing.Any:
+        if isinstance(value, (list, dict)):
+            return next((one for form, one in others if repr(form) == repr(value)), value)
+        return found.get((type(value), value), value)
+
+    return convert
+
+
+def choice_key(values: tuple) -> Converter:
+    """The same for keys, which JSON has only as text."""
+    found = {}
+    for value in values:
+        form = _form(value)
+        if isinstance(form, str) or type(form) is int:
+            found.setdefault(str(form), value)
+    return lambda key: found.get(key, key)
+
+
+def _form(value: typing.Any) -> typing.Any:
+    """The JSON form of a member's value, as far as it has one."""
+    if _is_of(type(value), "enum", "Enum"):
+        value = value.value
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_form(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _form(item) for key, item in value.items()}
+    try:
+        return plain(value)
+    except TypeError:
+        return object()  # equal to nothing
+
+
+def number_key(kind: type) -> Converter:
+    """The converter of a mapping's keys that are numbers."""
+
+    def convert(key: typing.Any) -> typing.Any:
+        if type(key) is not str or len(key) > _LONGEST_KEY or not re.fullmatch(_NUMBER, key):
+            return key
+        if kind is float:
+            return float(key)
+        return int(key) if key.lstrip("-").isdigit() and key != "-0" else key
+
+    return convert
+
+
+# -- out -----------------------------------------------------------------------------------------
 
 
 def plain(value: typing.Any) -> typing.Any:
@@ -135,7 +303,7 @@ def plain(value: typing.Any) -> typing.Any:
     kind = type(value)
     if _is_of(kind, "enum", "Enum"):
         return value.value
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if isinstance(value, _BYTES):
         return binascii.b2a_base64(value, newline=False).decode("ascii")
     if any(_is_of(kind, "datetime", name) for name in ("date", "time")):
         return value.isoformat()

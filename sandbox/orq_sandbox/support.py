@@ -61,7 +61,7 @@ def load_json(folder: str) -> types.ModuleType:
 
 
 def load_typeguard() -> None:
-    """Make `check_by_typeguard` work, from the folder `load_json` was given. Cheap when done."""
+    """Import what `check_by_typeguard` needs, from the folder `load_json` was given, once."""
     if _typeguard:
         return
     folder = _folder[0]
@@ -103,6 +103,7 @@ def check_by_typeguard(value: object, annotation: object) -> str:
 
     Every item of every collection counts. Raises NameError on an annotation it cannot resolve.
     """
+    load_typeguard()
     config = _typeguard["_config"]
     settings = config.TypeCheckConfiguration()
     settings.collection_check_strategy = config.CollectionCheckStrategy.ALL_ITEMS

@@ -7,7 +7,7 @@ import typing
 import unittest
 from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Sequence, Set, Tuple, Union
 
-from orq_sandbox import typecheck
+from orq_sandbox import hints, typecheck
 
 
 class Color(enum.Enum):
@@ -19,9 +19,6 @@ class Point:
     x: int
     y: float = 0.0
     next: Optional["Point"] = None
-
-
-Point.__annotations__["next"] = Optional[Point]
 
 
 class Pair(typing.NamedTuple):
@@ -131,38 +128,42 @@ REFUSED = [
 ]
 
 
+def checker_of(annotation: Any, most: int = 0) -> Any:
+    return typecheck.compile(annotation, hints.Scope(globals(), most))
+
+
 class Checks(unittest.TestCase):
     def test_what_is_of_the_type_is_accepted(self) -> None:
         for annotation, value in ACCEPTED:
             with self.subTest(annotation=annotation, value=value):
-                checker = typecheck.compile(annotation)
+                checker = checker_of(annotation)
                 self.assertTrue(checker.accepts(value))
                 self.assertEqual([], checker.explain(value, "x"))
 
     def test_what_is_not_is_refused_at_its_place(self) -> None:
         for annotation, value, path in REFUSED:
             with self.subTest(annotation=annotation, value=value):
-                checker = typecheck.compile(annotation)
+                checker = checker_of(annotation)
                 self.assertFalse(checker.accepts(value))
                 self.assertEqual(path, checker.explain(value, "x")[0].path)
 
     def test_an_annotation_without_meaning_is_an_error(self) -> None:
         for annotation in ("Undefined", List[typing.ForwardRef("Undefined")]):
             with self.assertRaises(NameError):
-                typecheck.compile(annotation)
+                checker_of(annotation)
 
     def test_every_element_counts(self) -> None:
         values = [0] * 10_000 + ["a"]
-        mismatches = typecheck.compile(List[int]).explain(values, "x")
+        mismatches = checker_of(List[int]).explain(values, "x")
         self.assertEqual([("x[10000]", "int", "str")], [one[:3] for one in mismatches])
 
     def test_the_number_of_mismatches_is_bounded(self) -> None:
-        found = typecheck.compile(List[int]).explain(["a"] * 10_000, "x")
+        found = checker_of(List[int]).explain(["a"] * 10_000, "x")
         self.assertLess(len(found), 50)
 
     def test_an_iterator_is_not_used_up(self) -> None:
         items = iter([1, 2])
-        self.assertTrue(typecheck.compile(Iterable[int]).accepts(items))
+        self.assertTrue(checker_of(Iterable[int]).accepts(items))
         self.assertEqual([1, 2], list(items))
 
 

@@ -79,7 +79,8 @@ def test_inputs_arrive_as_they_were(inputs: dict[str, object]) -> None:
         ({"x": object()}, "x"),
         ({"a": 1, "x": {1: 2}}, "x"),
         ({"x": "\ud800"}, "x"),
-        ({"x": [1 << 70, float("nan")]}, "x"),
+        ({"x": [1 << 70, float("nan")]}, "x[1]"),
+        ({"x": {"a": [{1}, "\ud800"]}}, "x['a'][1]"),
     ],
 )
 def test_what_is_no_json_is_refused_by_name(inputs: dict[str, object], path: str) -> None:

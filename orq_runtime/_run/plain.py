@@ -1,0 +1,166 @@
+"""A caller's Python values as JSON's own types, by the table of docs/types.md.
+
+orjson writes most of them by itself; this is for what it refuses or would write as something else,
+and for naming the input that has no form in JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import math
+import sys
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
+from typing import Final
+
+from orq_runtime._run.exact import MOST_DIGITS
+from orq_runtime.errors import BadCall
+from orq_runtime.model.artifact import Artifact
+
+__all__ = ["Simpler", "Walk", "simpler_with"]
+
+Simpler = Callable[[object], object]
+
+_LARGEST: Final = 1 << 63
+_DEEPEST: Final = 250  # orjson's own bound is 254
+_HINT: Final = "inputs are JSON, or values of the types in docs/types.md"
+
+
+def simpler_with(artifacts: list[Artifact]) -> Simpler:
+    """One step towards JSON; artifacts become their paths, and are added to the list."""
+
+    def simpler(value: object) -> object:
+        if isinstance(value, Artifact):
+            artifacts.append(value)
+            return str(value.path.resolve())
+        return _simpler(value)
+
+    return simpler
+
+
+def _simpler(value: object) -> object:
+    """One step towards JSON for a value that is not JSON's own. Raises TypeError for no way."""
+    if isinstance(value, set | frozenset):
+        return _stable(value)
+    if isinstance(value, tuple | deque):
+        return list(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
+        made: object = value.tolist()
+        if type(made) is not type(value):
+            return made
+    return _single(value)
+
+
+def _single(value: object) -> object:
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return _duration(value)
+    if isinstance(value, decimal.Decimal | uuid.UUID | PurePath):
+        return str(value)
+    if isinstance(value, complex):
+        return [value.real, value.imag]
+    raise TypeError(type(value).__qualname__)
+
+
+def _stable(members: set[object] | frozenset[object]) -> list[object]:
+    return sorted(members, key=lambda member: (type(member).__qualname__, _rank(member)))
+
+
+def _rank(member: object) -> tuple[float, str]:
+    return (member, "") if isinstance(member, int | float) else (0.0, str(member))
+
+
+def _duration(length: dt.timedelta) -> str:
+    sign, length = ("-", -length) if length.days < 0 else ("", length)
+    fraction = f".{length.microseconds:06d}".rstrip("0") if length.microseconds else ""
+    return f"{sign}P{length.days}DT{length.seconds}{fraction}S"
+
+
+class Walk:
+    """Rebuilds inputs from JSON's own types. Raises `BadCall` naming the place that has none."""
+
+    def __init__(self, simpler: Simpler, *, allow_nan: bool) -> None:
+        self._simpler = simpler
+        self.has_big = False
+        self.has_nan = False
+        self._allow_nan = allow_nan
+
+    def inputs(self, inputs: Mapping[str, object]) -> dict[str, object]:
+        """The inputs, plain."""
+        return {_name(name): self._plain(value, name, 0) for name, value in inputs.items()}
+
+    def _plain(self, value: object, path: str, depth: int) -> object:
+        if depth > _DEEPEST:
+            raise _refused(path, "is nested too deeply")
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str | int | float) and not isinstance(value, enum.Enum):
+            return self._single(value, path)
+        if isinstance(value, dict):
+            return self._pairs(value, path, depth)
+        if isinstance(value, list):
+            return [self._plain(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(value)]
+        try:
+            nearer = self._simpler(value)
+        except (TypeError, ValueError):
+            raise _refused(
+                path, f"cannot be sent as JSON: a value of type `{type(value).__qualname__}`"
+            ) from None
+        return self._plain(nearer, path, depth + 1)
+
+    def _single(self, value: str | float, path: str) -> object:
+        if isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise _refused(path, "holds half of a surrogate pair") from None
+            return str(value)
+        if isinstance(value, int):
+            if value.bit_length() > 3 * MOST_DIGITS:
+                raise _refused(path, f"has more than {MOST_DIGITS} digits")
+            self.has_big = self.has_big or not -_LARGEST <= value < 2 * _LARGEST
+            return int(value)
+        if not math.isfinite(value):
+            if not self._allow_nan:
+                raise _refused(
+                    path, "is not finite, and JSON has no such number", 'nan="allow" lets it pass'
+                )
+            self.has_nan = True
+        return float(value)
+
+    def _pairs(self, pairs: dict[object, object], path: str, depth: int) -> dict[str, object]:
+        made: dict[str, object] = {}
+        for key, item in pairs.items():
+            name = key.value if isinstance(key, enum.Enum) else key
+            if not isinstance(name, str):
+                raise _refused(path, f"has a key that is no text: `{key!r}`")
+            made[_name(name)] = self._plain(item, f"{path}[{key!r}]", depth + 1)
+        return made
+
+
+def _name(key: str) -> str:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise _refused(ascii(key), "has a name with half of a surrogate pair") from None
+    return str(key)
+
+
+def _refused(path: str, reason: str, hint: str = _HINT) -> BadCall:
+    return BadCall(f"input `{path}` {reason}", hint=hint)

@@ -1,0 +1,150 @@
+"""pandas and pyarrow values, for steps whose environment has them.
+
+| type | in JSON |
+|---|---|
+| pandas.DataFrame, pyarrow.Table | an object of columns: `{"a": [1, 2], "b": ["x", null]}` |
+| pandas.Series | a list |
+| pandas.Timestamp | ISO 8601 text |
+
+Rules of this file:
+
+1. What JSON would drop in silence is refused: an index, a second column of a name.
+2. A missing value (NA, NaT, null) is null, and a column with one has a type that has one. NaN in a
+   column of floats is a NaN.
+"""
+
+from __future__ import annotations
+
+import collections
+import sys
+import typing
+
+from orq_sandbox import scalars
+from orq_sandbox.mismatch import Unmade
+
+__all__ = ["NO_FORM", "converter", "plain"]
+
+NO_FORM = object()
+"""What `plain` gives for the libraries' other classes."""
+
+
+def _loaded(name: str) -> typing.Any:
+    return sys.modules.get(name)
+
+
+def _family(kind: type) -> str:
+    for module, name in (
+        ("pandas", "DataFrame"),
+        ("pandas", "Series"),
+        ("pandas", "Timestamp"),
+        ("pyarrow", "Table"),
+    ):
+        base = getattr(_loaded(module), name, None)
+        if base is not None and issubclass(kind, base):
+            return name
+    return ""
+
+
+def converter(kind: typing.Any) -> typing.Any:
+    """The converter from JSON, or None for the libraries' other classes."""
+    family = _family(kind)
+    if family == "DataFrame":
+        return _guarded(dict, _frame)
+    if family == "Series":
+        return _guarded(list, lambda value: _loaded("pandas").Series(_column(value)))
+    if family == "Timestamp":
+        moment = sys.modules["datetime"].datetime
+        return _guarded(str, lambda value: kind(scalars.read_moment(moment, value)))
+    if family == "Table":
+        return _guarded(dict, lambda value: _loaded("pyarrow").table(_columns(value)))
+    return None
+
+
+def _guarded(source: type, make: typing.Callable) -> typing.Callable:
+    def convert(value: typing.Any) -> typing.Any:
+        if type(value) is not source:
+            return value
+        try:
+            return make(value)
+        except Exception as error:  # the library's own refusal
+            return Unmade(value, str(error) or type(error).__name__)
+
+    return convert
+
+
+def _columns(value: dict) -> dict:
+    for name, column in value.items():
+        if type(column) is not list:
+            raise ValueError("column `%s` is no list" % name)
+    return value
+
+
+def _frame(value: dict) -> typing.Any:
+    columns = _columns(value)
+    if len(set(map(len, columns.values()))) > 1:
+        raise ValueError("the columns are not all of one length")
+    made = {name: _column(column) for name, column in columns.items()}
+    return _loaded("pandas").DataFrame(made)
+
+
+def _column(values: list) -> typing.Any:
+    """A column, of a type that has a null of its own where there is one."""
+    pandas = _loaded("pandas")
+    kinds = set(map(type, values))
+    if type(None) not in kinds:
+        return values
+    kinds.discard(type(None))
+    name = {
+        frozenset((int,)): "Int64",
+        frozenset((bool,)): "boolean",
+        frozenset((float,)): "Float64",
+        frozenset((int, float)): "Float64",
+    }.get(frozenset(kinds), "object")
+    return pandas.array(values, dtype=name) if name != "object" else _objects(values)
+
+
+def _objects(values: list) -> typing.Any:
+    made = _loaded("numpy").empty(len(values), dtype=object)
+    made[:] = values
+    return made
+
+
+def plain(value: typing.Any) -> typing.Any:
+    """One step towards JSON, or `NO_FORM`. Raises ValueError with the reason for a refusal."""
+    family = _family(type(value))
+    if family == "DataFrame":
+        return _plain_frame(value)
+    if family == "Series":
+        _confirm_index(value.index)
+        return _plain_column(value)
+    if family == "Timestamp":
+        return value.isoformat()
+    if family == "Table":
+        if len(set(value.column_names)) != len(value.column_names):
+            raise ValueError("has two columns of one name")
+        return value.to_pydict()
+    pandas = _loaded("pandas")
+    if pandas is not None and (value is pandas.NA or value is pandas.NaT):
+        return None
+    return NO_FORM
+
+
+def _confirm_index(index: typing.Any) -> None:
+    if not index.equals(_loaded("pandas").RangeIndex(len(index))):
+        raise ValueError("has an index of its own: make it a column first (reset_index)")
+
+
+def _plain_frame(value: typing.Any) -> typing.Any:
+    _confirm_index(value.index)
+    twice = [name for name, n in collections.Counter(value.columns).items() if n > 1]
+    if twice:
+        raise ValueError("has two columns named %r" % twice[0])
+    return {name: _plain_column(value[name]) for name in value.columns}
+
+
+def _plain_column(column: typing.Any) -> list:
+    values = column.tolist()
+    if str(column.dtype) in ("str", "string", "category") or column.dtype.kind in "mM":
+        pandas = _loaded("pandas")
+        return [None if pandas.isna(item) else item for item in values]
+    return values
