@@ -36,7 +36,7 @@ def _artifact(text: str, _allow_nan: bool) -> dict[str, object]:
 def _one(text: str, allow_nan: bool) -> dict[str, object]:
     name, equals, value = text.partition("=")
     if equals and name.endswith("@"):
-        return _artifact(f"{name.removesuffix('@')}={value}")
+        return _artifact(f"{name.removesuffix('@')}={value}", allow_nan)
     is_json = name.endswith(":")
     name = name.removesuffix(":")
     if not equals or not name:

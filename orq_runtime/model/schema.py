@@ -106,8 +106,7 @@ def _properties() -> dict[str, dict[str, object]]:
             "additionalProperties": {"type": "number"},
             "description": "Seconds by phase.",
         },
-        "stdout": _TEXT,
-        "stderr": _TEXT,
+        **dict.fromkeys(("stdout", "stderr"), _TEXT),
         "stdout_dropped": {**_WHOLE, "description": "Bytes left out between head and tail."},
         "stderr_dropped": {**_WHOLE, "description": "Bytes left out between head and tail."},
         "environment": {**_TEXT, "description": "The environment's key; empty without one."},
@@ -121,13 +120,17 @@ def _properties() -> dict[str, dict[str, object]]:
             "items": _TEXT,
             "description": "The files in the working folder, where outputs were asked for.",
         },
-        "coerced": {
-            "type": "array",
-            "items": _object(dict.fromkeys(("path", "how", "value", "became"), _TEXT)),
-            "description": "The inputs that were changed to fit, where that was allowed.",
-        },
+        "coerced": _coerced(),
         "exit_code": {**_WHOLE, "description": "The exit code of `orq-runtime run`."},
         "fault": {"enum": [*faults, None], "description": "Who must act for the next run."},
+    }
+
+
+def _coerced() -> dict[str, object]:
+    return {
+        "type": "array",
+        "items": _object(dict.fromkeys(("path", "how", "value", "became"), _TEXT)),
+        "description": "The inputs that were changed to fit, where that was allowed.",
     }
 
 
