@@ -137,10 +137,8 @@ def _run(commands: _Commands[_Parser]) -> None:
         action="store_true",
         help="show the variables of every frame when the step raises; they may be secrets",
     )
-    add_files(parser)
-    add_checks(parser)
-    add_wall(parser)
-    add_supplying(parser)
+    for add in (add_files, add_checks, add_wall, add_supplying):
+        add(parser)
     add_output(parser, "the value alone (text), or the whole outcome (json)")
 
 
