@@ -57,7 +57,9 @@ def newest(results: Path, name: str) -> Path:
 
 def tables(result: Result) -> str:
     """Where it was measured, the targets, and one table for each workload."""
-    parts = [_circumstances(result), _targets(result)]
+    parts = [_circumstances(result)]
+    if "targets" in result:
+        parts.append(_targets(result))
     works = dict.fromkeys(row["work"] for row in result["rows"])
     parts += [_rows(result, work) for work in works if work]
     return "\n".join(parts)
@@ -70,11 +72,18 @@ def _circumstances(result: Result) -> str:
     return (
         f"Measured {result['date'][:10]} on {machine['processor']}, {machine['cores']} cores, "
         f"{machine['memory_gib']} GiB, {machine['kernel']}{virtual}; load {load['before']} before "
-        f"and {load['after']} after. {result['settings']['rounds']} rounds, of which "
-        f"{result['settings']['cold_rounds']} had cold starts. Commit {result['source']}, "
-        f"isolation `{result['isolation']}`. "
-        f"Versions: {versions}.\n"
+        f"and {load['after']} after. {result['settings']['rounds']} rounds{_cold(result)}. "
+        f"Commit {result['source']}{_isolation(result)}. Versions: {versions}.\n"
     )
+
+
+def _cold(result: Result) -> str:
+    cold = result["settings"].get("cold_rounds")
+    return "" if cold is None else f", of which {cold} had cold starts"
+
+
+def _isolation(result: Result) -> str:
+    return f", isolation `{result['isolation']}`" if "isolation" in result else ""
 
 
 def _targets(result: Result) -> str:

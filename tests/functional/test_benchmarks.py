@@ -80,6 +80,30 @@ def test_the_benchmark_of_starts_measures_every_contender(tmp_path: Path) -> Non
     assert show.tables(result) == ended.stdout.removesuffix("\n")
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_hits_measures_what_is_published(tmp_path: Path) -> None:
+    """A quick run ends well, and the committed results have its rows."""
+    file = tmp_path / "supply_hit.json"
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.supply_hit", "--quick", "--json", file],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        timeout=240,
+        env=tree_environment(),
+        check=True,
+    )
+
+    measured = json.loads(file.read_text("utf-8"))
+    for path in _RESULTS.glob("supply_hit-*.json"):
+        published = json.loads(path.read_text("utf-8"))
+        names = [row["contender"] for row in published["rows"]]
+        assert names == [row["contender"] for row in measured["rows"]]
+        for row in published["rows"]:
+            samples = [call for turn in row["samples_ms"] for call in turn]
+            assert row["n"] == len(samples)
+            assert row["median_ms"] == pytest.approx(statistics.median(samples), abs=0.002)
+
+
 @pytest.mark.parametrize("path", _COMMITTED, ids=lambda path: path.name)
 def test_a_committed_result_is_whole(path: Path) -> None:
     """Every workload and contender is in it, and its figures follow from its samples."""
