@@ -40,7 +40,8 @@ import base64, hashlib, pathlib, zipfile
 def build_wheel(directory, config_settings=None, metadata_directory=None):
     found = sorted(pathlib.Path("src").rglob("*.py"))
     files = {str(p.relative_to("src")): p.read_bytes() for p in found}
-    files["core-1.0.dist-info/METADATA"] = b"Metadata-Version: 2.1\\nName: core\\nVersion: 1.0\\n\\n"
+    metadata = b"Metadata-Version: 2.1\\nName: core\\nVersion: 1.0\\n\\n"
+    files["core-1.0.dist-info/METADATA"] = metadata
     files["core-1.0.dist-info/WHEEL"] = (
         b"Wheel-Version: 1.0\\nGenerator: bench\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
     )
