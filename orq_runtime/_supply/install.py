@@ -21,7 +21,9 @@ from packaging.utils import canonicalize_name
 from orq_runtime import _fs
 from orq_runtime._digest import Digest, is_preimage
 from orq_runtime._supply.bytecode import compile_ahead
+from orq_runtime._supply.failures import remembered_failure
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
+from orq_runtime._supply.manifest import write_manifest
 from orq_runtime._supply.resolve import identify
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.uv import Uv
@@ -33,7 +35,7 @@ from orq_runtime.settings import Settings
 
 __all__ = ["Installed", "Installer", "content_digest", "environment_digest", "read_installed"]
 
-_RECIPE = 2
+_RECIPE = 3
 _UNWORTHY = frozenset({"test", "tests", "testing", "docs", "doc", "examples", "setup", "conftest"})
 
 
@@ -124,9 +126,7 @@ class Installer:
         """The environment of a lock, and whether this call made it. Blocks."""
         digest = environment_digest(lock, interpreter)
         key = digest.key()
-        if installed := read_installed(
-            self._store, digest
-        ):  # first: a lease keeps the lock from us
+        if installed := read_installed(self._store, digest):
             return installed, False
         waiting = Event(phase="wait", state="started", subject=key, message="another is making it")
         with self._store.exclusively("environment", key, on_wait=lambda: self._sink(waiting)):
@@ -134,15 +134,15 @@ class Installer:
                 return installed, False
             with self._store.scratch() as scratch:
                 staged = scratch / "environment"
-                self._fill(staged, lock, interpreter, key)
+                with remembered_failure(self._store, self._settings, "install", key):
+                    self._fill(staged, lock, interpreter, key)
                 self._describe(staged, digest, lock, interpreter, scratch)
+                write_manifest(staged)
                 self._sink(Event(phase="publish", state="started", subject=key))
                 self._store.touch(key)  # before it has a name: a cleaning by age must not take it
                 _fs.publish(staged, self._store.environments / key)
                 self._sink(Event(phase="publish", state="done", subject=key))
-            installed = read_installed(
-                self._store, digest
-            )  # still locked: no cleaning takes it now
+            installed = read_installed(self._store, digest)  # still locked: no cleaning takes it
         if installed is None:
             raise StoreError(
                 f"the environment vanished while it was made: `{key}`", hint="try again"
@@ -220,6 +220,7 @@ class Installer:
                 "modules": _modules(others),
                 "local_modules": _modules(mine),
                 "packages": pins_document(lock.packages),
+                "direct": list(lock.direct),
                 "content_key": content_digest(lock, interpreter).key(),
                 "interpreter": {
                     "path": str(interpreter.path),

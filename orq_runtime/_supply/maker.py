@@ -14,6 +14,7 @@ from pathlib import Path
 from orq_runtime._supply.asked import Asked, check_wheels, read_request, required_names, unfit
 from orq_runtime._supply.build import BUILD_KIT, Builder, Source
 from orq_runtime._supply.explain import Before, explained
+from orq_runtime._supply.failures import forget_failures
 from orq_runtime._supply.install import (
     Installed,
     Installer,
@@ -22,7 +23,7 @@ from orq_runtime._supply.install import (
     site_packages,
 )
 from orq_runtime._supply.interpreters import Interpreters
-from orq_runtime._supply.lock import Lock
+from orq_runtime._supply.lock import Lock, lock_of
 from orq_runtime._supply.locking import (
     check_held,
     constraints_of,
@@ -34,12 +35,12 @@ from orq_runtime._supply.locking import (
 from orq_runtime._supply.requirements import declared
 from orq_runtime._supply.resolve import Resolver, Spec, index_digest
 from orq_runtime._supply.sources import PythonBound
-from orq_runtime._supply.store import Store
+from orq_runtime._supply.store import Store, read_json
 from orq_runtime._supply.support import Support
 from orq_runtime._supply.uv import Uv
 from orq_runtime._supply.vendoring import fill_vendor
 from orq_runtime._supply.wheels import LocalWheel
-from orq_runtime.errors import InternalError, RequestError, ResolutionFailed
+from orq_runtime.errors import InternalError, RequestError, ResolutionFailed, StoreError
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import (
@@ -73,7 +74,7 @@ class Maker:
         self._sink = sink
         self._store = store
         self._interpreters = interpreters
-        tool = Uv(settings=settings, store=store, sink=sink, binary=uv)
+        self._uv = tool = Uv(settings=settings, store=store, sink=sink, binary=uv)
         self._resolver = Resolver(settings=settings, store=store, uv=tool, sink=sink)
         self._installer = Installer(
             settings=settings, store=store, uv=tool, runner=runner, sink=sink
@@ -105,6 +106,8 @@ class Maker:
         """
         asked = self._read(request)
         is_new = request.freshness.is_new
+        if request.freshness.refresh:
+            forget_failures(self._store)
         if is_new and self._settings.lock_mode != "open":
             raise RequestError(
                 f"nothing is upgraded or refreshed with `{self._settings.lock_mode}`",
@@ -214,6 +217,28 @@ class Maker:
         note = f"Python {other.minor} is used: {bound.origin} requires `{bound.specifier}`"
         self._sink(Event(phase="resolve", state="moved", message=note))
         return read_request(request, other)
+
+    def repair(self, place: Path) -> None:
+        """Make an environment again from the lock that a copy of it, kept apart, was made from.
+
+        uv forgets its packages first: what was edited is the same file in its cache. Blocks.
+        """
+        document = read_json(place / "orq.json")
+        try:
+            assert document is not None
+            lock = lock_of(document)
+            found = document["interpreter"]
+            assert isinstance(found, dict)
+            interpreter = self._interpreters.describe(Path(found["path"]))
+        except (AssertionError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"what it was made from cannot be read: `{place.name}`", hint="supply it again"
+            ) from error
+        with self._store.making():
+            if lock.packages:
+                names = [item.name for item in lock.packages]
+                self._uv.run("install", ["cache", "clean", "--no-config", *names])
+            self._installed(lock, interpreter)
 
     # -- the two ways to an environment --------------------------------------------------------
 

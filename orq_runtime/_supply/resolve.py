@@ -21,6 +21,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from orq_runtime._digest import Digest, is_preimage
+from orq_runtime._supply.failures import remembered_failure
 from orq_runtime._supply.lock import Lock, Pinned, lock_document, lock_of
 from orq_runtime._supply.pylock import bare_url, preferences_text, read_pylock
 from orq_runtime._supply.requirements import Declared
@@ -157,8 +158,12 @@ class Resolver:
             if last is not None and not is_new:
                 return last
             kept = (last.packages if last else ()) if preferred is None else preferred
+            asking = remembered_failure(
+                self._store, self._settings, "resolve", key, is_new=is_new or cached_first
+            )
             try:
-                lock = self._asked(spec, kept, freshness, cached_first=cached_first)
+                with asking:
+                    lock = self._asked(spec, kept, freshness, cached_first=cached_first)
             except IndexUnavailable as error:
                 if last is None:
                     raise

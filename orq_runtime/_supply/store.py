@@ -2,14 +2,18 @@
 
     CACHE/
       v1/                          the layout's version
-        environments/KEY/          a virtual environment and its `orq.json`; complete and read-only
+        environments/KEY/          a virtual environment, its `orq.json`, and `files.json`: what no
+                                   RECORD in it vouches for; complete and read-only
         support/KEY/               the guest's private packages, one folder per interpreter
         wheels/CONTENT/            one wheel built or vendored, and its `wheel.json`
         builds/KEY.json            source tree or vendored file -> CONTENT
         locks/KEY.json             spec -> lock
         memos/KEY.json             declarations, byte for byte -> their environment
         interpreters/KEY.json      an interpreter's description of itself
+        failures/KEY.json          what an index could not give a moment ago
         used/KEY                   its mtime is the environment's last use
+        pins/KEY                   an environment that no cleaning takes
+        quarantine/KEY-RANDOM/     an environment that was not as it was made; never used
         guards/NAME.lock           kernel locks; outside of all that a run may see
         staging/                   what is being made; swept when its maker is dead
         uv/                        uv's own cache, written by host-side uv only
@@ -56,7 +60,10 @@ class Store:
         self.locks = self.root / "locks"
         self.memos = self.root / "memos"
         self.interpreters = self.root / "interpreters"
+        self.failures = self.root / "failures"
         self.used = self.root / "used"
+        self.pins = self.root / "pins"
+        self.quarantine = self.root / "quarantine"
         self.staging = self.root / "staging"
         self.uv_cache = self.root / "uv"
         self.home = self.root / "home"
@@ -162,6 +169,20 @@ class Store:
             self.used.mkdir(parents=True, exist_ok=True)
             path.touch()
             os.utime(path, ns=(now, now))
+
+    def pin(self, key: str) -> None:
+        """Keep an environment until it is unpinned. Raises `StoreError` where none can be kept."""
+        with _writing(self.root):
+            _fs.write_atomic(self.pins / key, b"")
+
+    def unpin(self, key: str) -> None:
+        """Let cleanings take it again."""
+        with _writing(self.root):
+            (self.pins / key).unlink(missing_ok=True)
+
+    def is_pinned(self, key: str) -> bool:
+        """Whether somebody pinned it."""
+        return (self.pins / key).exists()
 
     def last_use(self, key: str) -> float:
         """Seconds since the epoch; 0 where it is not known."""

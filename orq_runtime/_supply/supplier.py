@@ -21,19 +21,20 @@ from orq_runtime._supply.store import Lease, Store
 from orq_runtime.errors import BadComponent, InternalError, InterpreterNotFound
 from orq_runtime.events import Event, Sink, ignore
 from orq_runtime.model.environment import (
-    CleanReport,
     Component,
     Environment,
     Explanation,
     Interpreter,
-    StoredEnvironment,
     SupplyRequest,
 )
 from orq_runtime.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from orq_runtime._supply.maker import Maker
     from orq_runtime.model.command import CommandRunner
+    from orq_runtime.model.stored import CleanReport, Finding, StoredEnvironment, StoreSize
 
 __all__ = ["Supplier"]
 
@@ -183,6 +184,69 @@ class Supplier:
         from orq_runtime._supply.clean import clean  # start-up budget
 
         return clean(self._store)
+
+    def size(self) -> StoreSize:
+        """What the store takes on the disk. Blocks: it looks at every file."""
+        from orq_runtime._supply.clean import measure  # start-up budget
+
+        return measure(self._store)
+
+    def pin(self, text: str, *, is_pinned: bool = True) -> str:
+        """Keep an environment from being cleaned away, or no more; its key.
+
+        `text` is its key or the beginning of it. Raises `RequestError` when it names none, or many.
+        """
+        from orq_runtime._supply.clean import find  # start-up budget
+
+        key = find(self._store, text).name
+        if is_pinned:
+            self._store.pin(key)
+        else:
+            self._store.unpin(key)
+        return key
+
+    def prune(
+        self, *, max_bytes: int | None = None, older_than_seconds: float | None = None
+    ) -> CleanReport:
+        """Remove environments not used for that long, what leads to none, and then by size. Blocks.
+
+        Nothing that is leased, being made or pinned is removed, and nobody is kept waiting.
+        """
+        from orq_runtime._supply.prune import prune  # start-up budget
+
+        return prune(
+            self._store,
+            now=time.time(),
+            uv_cache=self._uv_cache,
+            supports=self._support_keys(),
+            max_bytes=max_bytes,
+            older_than_seconds=older_than_seconds,
+        )
+
+    def verify(self, text: str = "", *, repair: bool = False) -> Iterator[Finding]:
+        """Check the store, or one environment, against what was made; a finding each. Blocks.
+
+        What is not as it was made is taken out of use, and with `repair` made again.
+        """
+        from orq_runtime._supply.clean import find  # start-up budget
+        from orq_runtime._supply.verify import verify
+
+        only = find(self._store, text) if text else None
+        again = self._maker().repair if repair else None
+        return verify(self._store, only=only, repair=again)
+
+    def _uv_cache(self, words: Sequence[str]) -> None:
+        from orq_runtime._supply.uv import Uv  # start-up budget
+
+        uv = Uv(settings=self._settings, store=self._store, sink=self._sink, binary=self._uv)
+        with self._store.making():
+            uv.run("install", ["cache", *words, "--no-config"])
+
+    def _support_keys(self) -> set[str]:
+        from orq_runtime._supply.support import SupportKeys  # start-up budget
+
+        keys = SupportKeys(self._interpreters)
+        return {keys.of(interpreter) for interpreter in self._interpreters.all()}
 
     def lease(self, environment: Environment) -> Lease:
         """Keep an environment from being removed until the lease is closed.

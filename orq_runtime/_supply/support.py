@@ -15,6 +15,7 @@ from orq_runtime import _fs
 from orq_runtime._digest import Digest
 from orq_runtime._supply.bytecode import compile_ahead
 from orq_runtime._supply.interpreters import Interpreters
+from orq_runtime._supply.manifest import write_manifest
 from orq_runtime._supply.runner import tail
 from orq_runtime._supply.store import Store
 from orq_runtime._supply.uv import Uv
@@ -24,7 +25,7 @@ from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import Interpreter
 from orq_runtime.settings import Settings
 
-__all__ = ["Support"]
+__all__ = ["Support", "SupportKeys"]
 
 _RECIPE = 2
 _COPIED = ("orjson", "typeguard", "typing_extensions")
@@ -47,6 +48,41 @@ _PINNED = {
 _PINNED_SINCE_310 = ("orjson==3.13.0", "typeguard==4.6.0", "typing-extensions==4.16.0")
 
 
+class SupportKeys:
+    """Names support layers: what an interpreter's is made from is in its key."""
+
+    def __init__(self, interpreters: Interpreters) -> None:
+        self._interpreters = interpreters
+        self._host: dict[str, Path] | None = None
+
+    def of(self, interpreter: Interpreter) -> str:
+        """The key of an interpreter's layer."""
+        digest = Digest("support", _RECIPE)
+        digest.texts("python", [str(part) for part in interpreter.version[:2]])
+        digest.text("soabi", interpreter.soabi)
+        digest.text("platform", interpreter.platform)
+        digest.text("libc", interpreter.libc)
+        copied = self.is_like_host(interpreter)
+        digest.text("source", "copied" if copied else "pinned")
+        if copied:
+            return digest.texts("packages", [item.name for item in self.installed().values()]).key()
+        return digest.texts("packages", _pinned(interpreter)).key()
+
+    def is_like_host(self, interpreter: Interpreter) -> bool:
+        """Whether the host's own packages can be copied for it."""
+        host = self._interpreters.host()
+        mine = (host.cache_tag, host.soabi, host.platform, host.libc)
+        theirs = (interpreter.cache_tag, interpreter.soabi, interpreter.platform, interpreter.libc)
+        return mine == theirs and len(self.installed()) == len(_COPIED)
+
+    def installed(self) -> dict[str, Path]:
+        """The `.dist-info` folders of the host's own distributions, by name."""
+        if self._host is None:
+            found = {name: folder for name in _COPIED if (folder := _dist_info(name)) is not None}
+            self._host = found  # at once: other threads must not see a part
+        return self._host
+
+
 class Support:
     """Gives an interpreter its support layer."""
 
@@ -66,16 +102,16 @@ class Support:
         self._uv = uv
         self._runner = runner
         self._sink = sink
-        self._host: dict[str, Path] | None = None
+        self._keys = SupportKeys(interpreters)
 
     def known(self, interpreter: Interpreter) -> Path | None:
         """The layer, if the store has it; starts nothing."""
-        path = self._store.support / self._key(interpreter)
+        path = self._store.support / self._keys.of(interpreter)
         return path if path.is_dir() else None
 
     def layer(self, interpreter: Interpreter) -> Path:
         """The layer, made if missing. Blocks."""
-        key = self._key(interpreter)
+        key = self._keys.of(interpreter)
         path = self._store.support / key
         if path.is_dir():  # looked at first: whoever leases it keeps the lock from us
             return path
@@ -89,39 +125,13 @@ class Support:
                 staged.mkdir()
                 self._fill(staged, interpreter)
                 self._compile(staged, interpreter, scratch)
+                write_manifest(staged)
                 _fs.publish(staged, path)
             self._sink(Event(phase="support", state="done", subject=interpreter.minor))
         return path
 
-    def _key(self, interpreter: Interpreter) -> str:
-        digest = Digest("support", _RECIPE)
-        digest.texts("python", [str(part) for part in interpreter.version[:2]])
-        digest.text("soabi", interpreter.soabi)
-        digest.text("platform", interpreter.platform)
-        digest.text("libc", interpreter.libc)
-        copied = self._is_like_host(interpreter)
-        digest.text("source", "copied" if copied else "pinned")
-        if copied:
-            return digest.texts(
-                "packages", [item.name for item in self._installed().values()]
-            ).key()
-        return digest.texts("packages", _pinned(interpreter)).key()
-
-    def _is_like_host(self, interpreter: Interpreter) -> bool:
-        host = self._interpreters.host()
-        mine = (host.cache_tag, host.soabi, host.platform, host.libc)
-        theirs = (interpreter.cache_tag, interpreter.soabi, interpreter.platform, interpreter.libc)
-        return mine == theirs and len(self._installed()) == len(_COPIED)
-
-    def _installed(self) -> dict[str, Path]:
-        """The `.dist-info` folders of the host's own distributions, by name."""
-        if self._host is None:
-            found = {name: folder for name in _COPIED if (folder := _dist_info(name)) is not None}
-            self._host = found  # at once: other threads must not see a part
-        return self._host
-
     def _fill(self, staged: Path, interpreter: Interpreter) -> None:
-        if self._is_like_host(interpreter) and _copy(self._installed(), staged):
+        if self._keys.is_like_host(interpreter) and _copy(self._keys.installed(), staged):
             return
         shutil.rmtree(staged)
         staged.mkdir()

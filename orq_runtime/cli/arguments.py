@@ -17,6 +17,7 @@ from orq_runtime.cli.options import (
     add_inputs,
     add_isolation,
     add_output,
+    add_pruning,
     add_supplying,
     add_wall,
     add_with,
@@ -208,7 +209,12 @@ def _cache(commands: _Commands[_Parser]) -> None:
     for name, text in (
         ("dir", "print the folder of the store"),
         ("list", "list the environments in the store"),
-        ("clean", "remove everything that is not in use"),
+        ("size", "say what the store takes on the disk"),
+        ("prune", "remove what leads to no environment, and more by age and by size"),
+        ("pin", "keep environments until they are unpinned"),
+        ("unpin", "let environments be removed again"),
+        ("verify", "check that environments are as they were made, byte for byte"),
+        ("clean", "remove everything that is not in use or pinned"),
     ):
 
         def command(options: Options, name: str = name) -> int:
@@ -217,6 +223,13 @@ def _cache(commands: _Commands[_Parser]) -> None:
             return cache.COMMANDS[name](options)
 
         one = _add(inner, name, command, text)
+        if name in ("pin", "unpin", "verify"):
+            many = "*" if name == "verify" else "+"
+            one.add_argument("keys", metavar="KEY", nargs=many, help="a key, or how it begins")
+        if name == "prune":
+            add_pruning(one)
+        if name == "verify":
+            one.add_argument("--repair", action="store_true", help="make anew what was edited")
         add_cache_dir(one)
         add_output(one, "for people (text) or a document (json)")
 

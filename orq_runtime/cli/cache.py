@@ -1,23 +1,29 @@
-"""`orq-runtime cache`: where the store is, what it holds, and emptying it."""
+"""`orq-runtime cache`: where the store is, what it holds, checking it and making it smaller."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Final
 
+from orq_runtime._run import bundle
 from orq_runtime._supply import Supplier
+from orq_runtime._workshop import supplying
 from orq_runtime.cli import jsontext
 from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.options import Options
 from orq_runtime.cli.sizes import as_size
 from orq_runtime.cli.terminal import printable, put
-from orq_runtime.model.environment import StoredEnvironment
+from orq_runtime.model.stored import CleanReport, Finding, StoredEnvironment
 
 __all__ = ["COMMANDS"]
 
 _KEY_LENGTH = 12
+_DEFECTIVE = 4
+_MOST_DEFECTS = 10
+_HEADERS = ("KEY", "PYTHON", "SIZE", "USED", "PACKAGES")
 _MOST_PACKAGES = 4
 _SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -33,23 +39,112 @@ def _list(options: Options) -> int:
     document = {
         "environments": [{**asdict(item), "packages": list(item.packages)} for item in found]
     }
-    _put(options, document, _table(found))
+    rows = _rows(found)
+    if rows and options.output_format != "json" and sys.stdout is not None and sys.stdout.isatty():
+        from orq_runtime.cli.drawing import draw_table  # only to draw
+
+        draw_table(_HEADERS, rows, right="SIZE")
+    else:
+        _put(options, document, _lines(rows))
+    return 0
+
+
+def _size(options: Options) -> int:
+    found = Supplier(settings=settings_of(options)).size()
+    own = as_size(found.environment_bytes)
+    lines = [
+        f"{as_size(found.total_bytes)} in {found.environments} environments and what they need",
+        f"  environments  {own}, and {as_size(found.shared_bytes)} shared with uv's cache",
+        f"  uv's cache    {as_size(found.uv_bytes)}",
+        f"  the rest      {as_size(found.other_bytes)}",
+    ]
+    _put(options, {**asdict(found), "total_bytes": found.total_bytes}, lines)
     return 0
 
 
 def _clean(options: Options) -> int:
-    report = Supplier(settings=settings_of(options)).clean()
-    lines = [f"removed {report.removed} environments, {as_size(report.freed_bytes)}"]
+    settings = settings_of(options)
+    report = Supplier(settings=settings).clean()
+    return _report(options, report, bundle.clean(settings.cache_dir))
+
+
+def _prune(options: Options) -> int:
+    settings = settings_of(options)
+    report = Supplier(settings=settings).prune(
+        max_bytes=options.max_size, older_than_seconds=options.older_than
+    )
+    return _report(options, report, bundle.clean(settings.cache_dir, only_old=True))
+
+
+def _report(options: Options, report: CleanReport, bundles: int) -> int:
+    report = replace(report, others=report.others + bundles)
+    lines = [f"removed {_count(report.removed, 'environment')}, {as_size(report.freed_bytes)}"]
+    if report.others:
+        lines.append(f"removed {_count(report.others, 'other thing')} that led to none")
     lines += [f"kept {text}" for text in report.kept]
     _put(options, {**asdict(report), "kept": list(report.kept)}, lines)
     return 0
 
 
+def _pin(options: Options, *, is_pinned: bool = True) -> int:
+    supplier = Supplier(settings=settings_of(options))
+    keys = [supplier.pin(key, is_pinned=is_pinned) for key in options.keys]
+    word = "pinned" if is_pinned else "unpinned"
+    _put(options, {word: keys}, [f"{word} {key}" for key in keys])
+    return 0
+
+
+def _unpin(options: Options) -> int:
+    return _pin(options, is_pinned=False)
+
+
+def _verify(options: Options) -> int:
+    settings = settings_of(options)
+    if not options.repair:
+        found = _checked(Supplier(settings=settings), options)
+    else:
+        with supplying(settings) as supplier:
+            found = _checked(supplier, options)
+    bad = [item for item in found if item.defects]
+    lines = [line for item in bad for line in _told(item)]
+    lines.append(f"{_count(len(found), 'folder')} checked, {len(bad)} not as made")
+    _put(options, {"findings": [asdict(item) for item in found]}, lines)
+    return 0 if all(item.state == "repaired" for item in bad) else _DEFECTIVE
+
+
+def _checked(supplier: Supplier, options: Options) -> list[Finding]:
+    return [
+        item for key in options.keys or [""] for item in supplier.verify(key, repair=options.repair)
+    ]
+
+
+def _told(item: Finding) -> Iterator[str]:
+    where = {
+        "repaired": "made again; what was there is kept in",
+        "quarantined": "taken out of use:",
+        "in_use": "in use, so it stays: end what runs in it and verify again",
+        "whole": "",
+    }[item.state]
+    yield f"{item.kind} {item.key}: {where} {item.message}".rstrip()
+    yield from (f"  {text}" for text in item.defects[:_MOST_DEFECTS])
+    if len(item.defects) > _MOST_DEFECTS:
+        yield f"  and {len(item.defects) - _MOST_DEFECTS} more"
+
+
 COMMANDS: Final[Mapping[str, Callable[[Options], int]]] = {
     "dir": _dir,
     "list": _list,
+    "size": _size,
+    "prune": _prune,
+    "pin": _pin,
+    "unpin": _unpin,
+    "verify": _verify,
     "clean": _clean,
 }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _put(options: Options, document: object, lines: list[str]) -> None:
@@ -59,22 +154,30 @@ def _put(options: Options, document: object, lines: list[str]) -> None:
         put("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))
 
 
-def _table(found: list[StoredEnvironment]) -> list[str]:
-    if not found:
-        return []
+def _rows(found: list[StoredEnvironment]) -> list[tuple[str, ...]]:
     now = time.time()
-    rows = [("KEY", "PYTHON", "SIZE", "USED", "PACKAGES")]
-    rows += [
+    return [
         (
             item.key[:_KEY_LENGTH],
             item.python,
             as_size(item.bytes),
-            "in use" if item.in_use else _ago(now - item.last_use) if item.last_use else "-",
+            _use(item, now),
             " ".join(_packages(item)),
         )
         for item in found
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+
+
+def _use(item: StoredEnvironment, now: float) -> str:
+    used = "in use" if item.in_use else _ago(now - item.last_use) if item.last_use else "-"
+    return f"{used}, pinned" if item.pinned else used
+
+
+def _lines(rows: list[tuple[str, ...]]) -> list[str]:
+    if not rows:
+        return []
+    rows = [_HEADERS, *rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADERS))]
     return [
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows

@@ -1,16 +1,17 @@
-"""Progress and failures on a terminal, drawn with rich. The one module that imports it."""
+"""Progress, failures and tables on a terminal, drawn with rich. The one module that imports it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from rich.text import Text
 
 from orq_runtime.cli.terminal import printable
 
-__all__ = ["Drawing", "drawing", "paint"]
+__all__ = ["Drawing", "draw_table", "drawing", "paint"]
 
 _STYLES = {
     "verdict": "bold red",
@@ -80,3 +81,13 @@ class Drawing:
         for name in list(self._tasks):
             self.end(name)
         self._progress.stop()
+
+
+def draw_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: str) -> None:
+    """Draw a table on stdout; the columns named in `right` are set flush right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        table.add_column(header, justify="right" if header in right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(printable(text)) for text in row))
+    Console(highlight=False).print(table)

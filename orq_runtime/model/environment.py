@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 __all__ = [
-    "CleanReport",
     "Component",
     "Difference",
     "Environment",
@@ -15,7 +14,6 @@ __all__ = [
     "Freshness",
     "Interpreter",
     "LockedPackage",
-    "StoredEnvironment",
     "SupplyRequest",
 ]
 
@@ -152,28 +150,3 @@ class Explanation:
     reason: str
     nearest: str = ""
     differences: tuple[Difference, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredEnvironment:
-    """An environment as a list of the store shows it.
-
-    `last_use` is in seconds since the epoch, 0 where it is not known; `bytes` counts files that
-    share their content with others in full. `in_use` says whether a lease holds it now.
-    """
-
-    key: str
-    bytes: int
-    last_use: float
-    python: str
-    packages: tuple[str, ...]
-    in_use: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CleanReport:
-    """What a cleaning removed, and what it kept because it was in use."""
-
-    removed: int = 0
-    freed_bytes: int = 0
-    kept: tuple[str, ...] = ()

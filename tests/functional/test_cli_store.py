@@ -14,7 +14,7 @@ import pytest
 
 import orq_runtime
 from tests.architecture.sources import REPOSITORY
-from tests.cli_fixtures import STEPS, Cli, read_terminal
+from tests.cli_fixtures import STEPS, Cli, Said, read_terminal
 from tests.supply_fixtures import make_wheel
 
 pytestmark = pytest.mark.slow
@@ -111,6 +111,56 @@ def test_the_cache_is_listed_and_emptied(fresh: Cli) -> None:
     assert [key] == [item["key"] for item in listed]
     assert 1 == cleaned["removed"]
     assert (0, "") == (fresh("cache", "list").code, fresh("cache", "list").out)
+
+
+def test_the_cache_is_pinned_pruned_and_verified(fresh: Cli) -> None:
+    """Keys by their beginning, sizes and ages as people write them, documents for programs."""
+    key = str(fresh("supply", str(fresh.steps), "--output-format", "json").document["key"])
+
+    assert f"pinned {key}\n" == fresh("cache", "pin", key[:9]).out
+    kept = fresh("cache", "prune", "--older-than", "0s", "--max-size", "1KiB")
+    assert f"kept environment {key}: pinned" in kept.out
+    assert "pinned" in fresh("cache", "list").out
+    assert (0, "2 folders checked, 0 not as made\n") == _code_and_out(fresh("cache", "verify"))
+    assert {"unpinned": [key]} == fresh("cache", "unpin", key, "--output-format", "json").document
+    size = fresh("cache", "size", "--output-format", "json").document
+    assert 1 == size["environments"]
+    assert "1 environment" not in fresh("cache", "prune", "--older-than", "30d").out
+    document = fresh("cache", "prune", "--older-than", "0s", "--output-format", "json").document
+    assert 1 == document["removed"]
+
+
+def test_an_edited_environment_exits_with_4_until_it_is_repaired(fresh: Cli) -> None:
+    """What was edited is named; `--repair` makes it again."""
+    made = fresh("supply", str(fresh.steps), "--with", "wanted", "--output-format", "json").document
+    module = next(Path(str(made["path"])).rglob("wanted.py"))
+    module.chmod(0o600)
+    module.write_text("EVIL = 1")
+    module.chmod(0o444)
+
+    repaired = fresh("cache", "verify", "--repair")
+    again = fresh("cache", "verify")
+    module.chmod(0o600)
+    found = fresh("cache", "verify", str(made["key"]))
+
+    assert (0, 0, 4) == (repaired.code, again.code, found.code)
+    assert "wanted.py" in repaired.out
+    assert "made again" in repaired.out
+    assert "can be written: " in found.out
+
+
+@pytest.mark.parametrize(
+    "words", [("--max-size", "much"), ("--older-than", "3 parsecs"), ("--max-size", "-1")]
+)
+def test_a_size_or_age_that_is_none_exits_with_2(cli: Cli, words: tuple[str, ...]) -> None:
+    """And says how they are written."""
+    said = cli("cache", "prune", *words)
+
+    assert (2, "") == (said.code, said.out)
+
+
+def _code_and_out(said: Said) -> tuple[int, str]:
+    return said.code, said.out
 
 
 def test_an_unknown_language_is_refused(cli: Cli) -> None:

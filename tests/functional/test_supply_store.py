@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from orq_runtime.errors import ResolutionFailed, StoreError
-from orq_runtime.model.environment import CleanReport
+from orq_runtime.model.stored import CleanReport
 from tests.supply_fixtures import (
     Recorder,
     Shop,

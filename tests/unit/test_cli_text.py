@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orq_runtime.cli import jsontext
 from orq_runtime.cli.inputs import read_inputs
-from orq_runtime.cli.sizes import as_size
+from orq_runtime.cli.sizes import as_size, read_age, read_size
 from orq_runtime.cli.targets import Target, named_components
 from orq_runtime.cli.terminal import printable
 from orq_runtime.errors import RequestError
@@ -121,3 +121,30 @@ def test_components_are_named_by_the_caller_or_their_folder() -> None:
 def test_sizes_are_read_by_people(count: int, text: str) -> None:
     """Binary units, one decimal."""
     assert text == as_size(count)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1024", 1024), ("2GiB", 2 << 30), ("500MB", 500 * 10**6), ("1.5 k", 1536), ("3t", 3 << 40)],
+)
+def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
+    """Units of 1000 and of 1024, in either case, and a bare number of bytes."""
+    assert size == read_size(text)
+    assert size == read_size(text.upper())
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30d", 30 * 86400), ("12h", 43200), ("90min", 5400), ("0s", 0)]
+)
+def test_an_age_is_read_as_people_write_it(text: str, seconds: float) -> None:
+    """A number and its unit."""
+    assert seconds == read_age(text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1e9", "2 GiBs", "1,5k", "nan"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    """And so is what is no age: one without a unit."""
+    with pytest.raises(ValueError, match="not a size"):
+        read_size(text)
+    with pytest.raises(ValueError, match="not an age"):
+        read_age(text)
