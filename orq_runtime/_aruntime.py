@@ -50,7 +50,7 @@ class AsyncRuntime:
         isolation: str = "auto",
         limits: Limits | None = None,
         policy: Policy | None = None,
-        spares: int = 1,
+        spares: int = 4,
         start: StartMode = "zygote",
         concurrency: int | None = None,
         on_event: Sink = ignore,

@@ -68,12 +68,12 @@ class Runtime:
 
     `cache_dir`, `python`, `offline`, `index`, `default_index`, `find_links`, `exclude_newer`,
     `locked` and `frozen` are the settings of `orq_runtime.settings`, given here or taken from the
-    user's own. `isolation`
-    names the tier (`auto`: the strongest this machine has), `limits` are the defaults of each run,
-    `policy` is what every run may touch, `spares` children are kept parked for each environment,
-    `start` is `zygote` or `exec`, `concurrency` bounds the runs of `submit` and `map`, and
-    `on_event` is told of progress. `typecheck` (`all`, `sample`, `off`), `coerce` (False) and `nan`
-    (`error`, `allow`) say how strictly values are taken.
+    user's own. `isolation` names the tier (`auto`: the strongest this machine has), `limits` are
+    the defaults of each run, `policy` is what every run may touch, up to `spares` children are kept
+    parked for each environment (as many as were lately wanted at once), `start` is `zygote` or
+    `exec`, `concurrency` bounds the runs of `submit` and `map`, and `on_event` is told of progress.
+    `typecheck` (`all`, `sample`, `off`), `coerce` (False) and `nan` (`error`, `allow`) say how
+    strictly values are taken.
 
     Close it, or use it in a `with`: closing ends every run and every process.
     """
@@ -93,7 +93,7 @@ class Runtime:
         isolation: str = "auto",
         limits: Limits | None = None,
         policy: Policy | None = None,
-        spares: int = 1,
+        spares: int = 4,
         start: StartMode = "zygote",
         concurrency: int | None = None,
         on_event: Sink = ignore,

@@ -181,7 +181,8 @@ class Machine:
                 self._must_end = self._must_end or body[mark : mark + 1] != wire.ALONE
                 mark += 1
             self._answer = (kind, body[mark:])
-            self._orders.append(Order.RELEASE)
+            if self._must_end or self._stopped is not None or kind == wire.FAILURE:
+                self._orders.append(Order.RELEASE)  # else it goes when the run is handed over
             self._next_ns = now_ns + KILL_GRACE_NS
 
     def _refuse(self, cause: str, reason: str, now_ns: int) -> None:

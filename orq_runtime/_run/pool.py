@@ -5,13 +5,15 @@ Rules of this file:
 1. A child serves one run. What comes back to the pool is a run to be ended.
 2. One lock per zygote, held for a message or two; starting a zygote holds only its own entry's.
 3. A zygote that is gone is replaced at the next claim.
+4. As many children are kept parked as were lately wanted at once, `spares` at the most.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Literal
+import time
+from typing import Final, Literal
 
 from orq_runtime._run.cgroup import Leaf, Mechanism
 from orq_runtime._run.ground import Grounds
@@ -25,18 +27,36 @@ from orq_runtime.model.limits import Limits
 
 __all__ = ["Pool"]
 
+_CALM_SECONDS: Final = 10.0
+"""Without a claim that found nothing parked, for one child fewer to be kept."""
+
 
 class _Entry:
-    def __init__(self) -> None:
+    """A zygote and its demand. `spares` is how many children are to be kept parked now."""
+
+    def __init__(self, spares: int) -> None:
         self.lock = threading.Lock()
         self.zygote: Zygote | None = None
+        self.spares = spares
+        self._changed = time.monotonic()
+
+    def missed(self, most: int) -> None:
+        """A claim found nothing parked."""
+        self.spares = min(self.spares + 1, most)
+        self._changed = time.monotonic()
+
+    def calmed(self) -> None:
+        """Keep one fewer when it has been enough for a while."""
+        if self.spares > 1 and time.monotonic() - self._changed > _CALM_SECONDS:
+            self.spares -= 1
+            self._changed = time.monotonic()
 
 
 class Pool:
-    """Claims for many threads. `spares` children are kept parked under each zygote."""
+    """Claims for many threads. Up to `spares` children are kept parked under each zygote."""
 
     def __init__(
-        self, guests: Guests, grounds: Grounds, mechanism: Mechanism, *, spares: int = 1
+        self, guests: Guests, grounds: Grounds, mechanism: Mechanism, *, spares: int
     ) -> None:
         self._guests = guests
         self._grounds = grounds
@@ -57,19 +77,23 @@ class Pool:
             for attempt in (1, 2):
                 zygote, is_new = self._zygote(entry, what)
                 try:
-                    return self._take(zygote, is_new=is_new)
+                    return self._take(entry, zygote, is_new=is_new)
                 except NeverStarted:
                     self._drop(entry)
                     if attempt == 2:
                         raise
         raise AssertionError("the loop returns or raises")
 
-    def _take(self, zygote: Zygote, *, is_new: bool) -> tuple[Slot, Literal["warm", "hot"]]:
+    def _take(
+        self, entry: _Entry, zygote: Zygote, *, is_new: bool
+    ) -> tuple[Slot, Literal["warm", "hot"]]:
         while zygote.parked:
             slot = zygote.take()
             if slot.is_alive:
                 return slot, "hot"
             slot.close()  # killed while it waited
+        if not is_new:
+            entry.missed(self._spares)
         zygote.order(self.leaf())
         slot = zygote.take()
         return slot, "warm" if is_new else "hot"
@@ -92,7 +116,8 @@ class Pool:
         try:
             zygote = entry.zygote
             with contextlib.suppress(SandboxError):  # the next claim finds out and says why
-                while zygote is not None and zygote.parked < self._spares:
+                entry.calmed()
+                while zygote is not None and zygote.parked < entry.spares:
                     zygote.order(self.leaf())
         finally:
             entry.lock.release()
@@ -120,7 +145,7 @@ class Pool:
         with self._lock:
             if self._is_closed:
                 raise NeverStarted("the runtime is closed")
-            return self._entries.setdefault(what, _Entry())
+            return self._entries.setdefault(what, _Entry(min(1, self._spares)))
 
     def _zygote(self, entry: _Entry, what: Launch) -> tuple[Zygote, bool]:
         if entry.zygote is not None and entry.zygote.is_alive:

@@ -63,15 +63,15 @@ class Memo:
     def __init__(self, *, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
-        self._by_place: dict[str, _Remembered] = {}
+        self._at_hand: dict[SupplyRequest, _Remembered] = {}
 
     def recall(self, request: SupplyRequest) -> Environment | None:
         """The environment of the request, if nothing that counts has changed."""
         if request.freshness.is_new:
             return None
-        place = self._place_digest(request)
-        if environment := self._unchanged(place):
+        if environment := self._unchanged(request):
             return environment
+        place = self._place_digest(request)
         read_ns = time.time_ns()
         content = self._content_key(request)
         environment = None if content is None else self._with_content(content)
@@ -96,14 +96,14 @@ class Memo:
             if content is not None:
                 self._write(content, self._answer(environment))
 
-    def _unchanged(self, place: Digest) -> Environment | None:
-        key = place.key()
-        answer = self._by_place.get(key)
+    def _unchanged(self, request: SupplyRequest) -> Environment | None:
+        answer = self._at_hand.get(request)
         if answer is None:
-            answer = self._read_by_place(key, place)
+            place = self._place_digest(request)
+            answer = self._read_by_place(place.key(), place)
             if answer is None:
                 return None
-            self._by_place[key] = answer
+            self._at_hand[request] = answer
         if stamps(answer.paths) != answer.seen:
             return None
         return answer.environment if _is_whole(answer.environment, answer.interpreter) else None
@@ -144,9 +144,9 @@ class Memo:
         key = place.key()
         answer = self._answer(environment)
         environment = replace(environment, origin="hit")
-        while len(self._by_place) >= _MOST_IN_MEMORY:
-            self._by_place.pop(next(iter(self._by_place)), None)
-        self._by_place[key] = _Remembered(paths, seen, environment, str(answer["interpreter"]))
+        while len(self._at_hand) >= _MOST_IN_MEMORY:
+            self._at_hand.pop(next(iter(self._at_hand)), None)
+        self._at_hand[request] = _Remembered(paths, seen, environment, str(answer["interpreter"]))
         answer.update(paths=paths, seen=seen, preimage=place.preimage())
         self._write(key, answer)
         return True

@@ -163,12 +163,15 @@ class Store:
 
     def touch(self, key: str) -> None:
         """Note that an environment was used now; a store that cannot be written notes nothing."""
-        path = self.used / key
+        path = f"{self.used}/{key}"
         now = time.time_ns()  # the kernel's own stamps stand still for milliseconds
         with contextlib.suppress(OSError):
-            self.used.mkdir(parents=True, exist_ok=True)
-            path.touch()
-            os.utime(path, ns=(now, now))
+            try:
+                os.utime(path, ns=(now, now))
+            except FileNotFoundError:
+                self.used.mkdir(parents=True, exist_ok=True)
+                Path(path).touch()
+                os.utime(path, ns=(now, now))
 
     def pin(self, key: str) -> None:
         """Keep an environment until it is unpinned. Raises `StoreError` where none can be kept."""

@@ -89,7 +89,7 @@ def test_each_end_has_its_verdict(
 def test_an_answer_releases_the_step() -> None:
     """Once the answer is whole the request is closed, and only once."""
     machine = _machine()
-    machine.saw("result", _PARKED + _BEGAN + _RESULT, 0)
+    machine.saw("result", _PARKED + _BEGAN + _NOT_ALONE, 0)
 
     assert ([Order.RELEASE], []) == (machine.orders(), machine.orders())
 
@@ -129,7 +129,7 @@ def test_a_deadline_stops_then_kills_then_gives_up() -> None:
 def test_a_deadline_after_the_answer_changes_nothing() -> None:
     """An answer stands, even when the process must be killed to go."""
     machine = _machine()
-    machine.saw("result", _PARKED + _BEGAN + _RESULT, 0)
+    machine.saw("result", _PARKED + _BEGAN + _NOT_ALONE, 0)
     machine.tick(KILL_GRACE_NS)
     orders = machine.orders()
     machine.saw("status", _status(int(signal.SIGKILL)), 0)
