@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import wall_tables
+
 __all__ = ["main", "newest", "rendered", "tables"]
 
 _FOLDER = Path(__file__).resolve().parent
@@ -56,8 +58,10 @@ def newest(results: Path, name: str) -> Path:
 
 
 def tables(result: Result) -> str:
-    """Where it was measured, the targets, and one table for each workload."""
-    parts = [_circumstances(result)]
+    """Where it was measured, the targets, and one table for each workload, or each user."""
+    if result["benchmark"] == "wall":
+        return wall_tables.tables(result, circumstances(result))
+    parts = [circumstances(result)]
     if "targets" in result:
         parts.append(_targets(result))
     works = dict.fromkeys(row["work"] for row in result["rows"])
@@ -65,7 +69,8 @@ def tables(result: Result) -> str:
     return "\n".join(parts)
 
 
-def _circumstances(result: Result) -> str:
+def circumstances(result: Result) -> str:
+    """Where, when and with what it was measured."""
     machine, load = result["machine"], result["load_average"]
     virtual = ", a virtual machine" if machine["is_virtual"] else ""
     versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())

@@ -33,7 +33,7 @@ from orq_runtime._run.wall import Wall, system_grants
 from orq_runtime.errors import RequestError, SandboxError, StoreError, WallUnavailable
 from orq_runtime.model.environment import Interpreter
 
-__all__ = ["CONFINED", "TIERS", "Capability", "choose", "try_tier"]
+__all__ = ["CONFINED", "TIERS", "Capability", "attempt", "choose", "try_tier"]
 
 CONFINED: Final = ("namespaces", "landlock")
 TIERS: Final = ("auto", *CONFINED, "process")
@@ -84,18 +84,29 @@ def try_tier(
     note = cache_dir / "v1" / "capabilities" / f"{_identity(tier, bundle)}.json"
     if (remembered := _remembered(tier, note)) is not None:
         return remembered
+    try:
+        found = attempt(tier, bundle=bundle, interpreter=interpreter, grounds=grounds)
+    except SandboxError as error:
+        return Capability(tier=tier, is_available=False, reason=error.message)
+    with contextlib.suppress(OSError, StoreError):  # a cache that cannot be written forgets it
+        _fs.write_atomic(note, json.dumps(found).encode())
+    return Capability(tier=tier, is_available=True, landlock=_number(found.get("landlock")))
+
+
+def attempt(
+    tier: str, *, bundle: Path, interpreter: Interpreter, grounds: Grounds
+) -> Mapping[str, object]:
+    """Stand behind the tier once: what the guest found, and the microseconds of each `stages`.
+
+    Blocks. Raises `SandboxError` where there is no such wall.
+    """
     ground = grounds.make(tier)
     try:
         canary = ground.scratch.with_name(ground.scratch.name + "-canary")
         canary.write_text("not yours")
-        found = _tried(tier, interpreter, bundle, ground, str(canary))
-    except SandboxError as error:
-        return Capability(tier=tier, is_available=False, reason=error.message)
+        return _tried(tier, interpreter, bundle, ground, str(canary))
     finally:
         ground.remove()
-    with contextlib.suppress(OSError, StoreError):  # a cache that cannot be written forgets it
-        _fs.write_atomic(note, json.dumps(found).encode())
-    return Capability(tier=tier, is_available=True, landlock=_number(found.get("landlock")))
 
 
 def _tried(

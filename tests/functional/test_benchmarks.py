@@ -147,3 +147,47 @@ def test_the_tail_is_a_sample() -> None:
     assert {"n": 2, "median_ms": 1500.0, "p95_ms": 2000.0, "min_ms": 1000.0} == figures.summary(
         {0: [1.0], 1: [2.0]}
     )
+
+
+def _check_wall(result: dict[str, Any]) -> None:
+    """Every user has the base to compare with, and every figure is there."""
+    assert result["users"]
+    for tiers in result["users"].values():
+        assert {"process"} <= set(tiers) <= {"namespaces", "landlock", "process"}
+        for tier, row in tiers.items():
+            assert 0 < row["min_ms"] <= row["median_ms"] <= row["p95_ms"]
+            assert row["n"] == result["settings"]["rounds"] * result["settings"]["calls_in_a_turn"]
+            assert (tier == "process") == (not row["stages_us"])
+        base = tiers["process"]
+        assert (1.0, 0, 0) == (base["hot_ratio"], base["added_cpu_ms"], base["added_start_ms"])
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_the_wall_measures_what_can_be_had(tmp_path: Path) -> None:
+    """A quick run ends well and its result file has the shape that is published."""
+    file = tmp_path / "wall.json"
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.wall", "--quick", "--json", file],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=tree_environment(),
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+    result = json.loads(file.read_text("utf-8"))
+    _check_wall(result)
+    assert show.tables(result) == ended.stdout.removesuffix("\n")
+
+
+@pytest.mark.parametrize("path", sorted(_RESULTS.glob("wall-*.json")), ids=lambda path: path.name)
+def test_a_committed_result_of_the_wall_is_whole(path: Path) -> None:
+    """Root and an ordinary user are in it, with every tier."""
+    result = json.loads(path.read_text("utf-8"))
+
+    _check_wall(result)
+    assert {"root", "user"} == set(result["users"])
+    assert [3, 3] == [len(tiers) for tiers in result["users"].values()]
