@@ -217,7 +217,7 @@ class Builder:
             return bench
         archive = scratch / f"{name}-{source.path.name}"
         _take(source, archive)
-        unpacked = unpack(archive, work / "unpacked")
+        unpacked = unpack(archive, work / "unpacked", source.origin)
         unpacked.rename(bench.tree)
         return bench
 

@@ -22,6 +22,7 @@ from orq_runtime import _fs
 from orq_runtime._digest import Digest, is_preimage
 from orq_runtime._supply.bytecode import compile_ahead
 from orq_runtime._supply.failures import remembered_failure
+from orq_runtime._supply.intact import check_frame, frame_of
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
 from orq_runtime._supply.manifest import write_manifest
 from orq_runtime._supply.resolve import identify
@@ -152,40 +153,33 @@ class Installer:
     def _fill(self, staged: Path, lock: Lock, interpreter: Interpreter, key: str) -> None:
         total = len(lock.packages)
         self._sink(Event(phase="install", state="started", subject=key, total=total))
-        self._uv.run(
-            "install",
-            [
-                "venv",
-                str(staged),
-                "--python",
-                str(interpreter.path),
-                "--relocatable",
-                "--no-project",
-                "--no-config",
-                "--prompt",
-                "orq",
-            ],
-        )
+        self._frame(staged, interpreter)
         if lock.packages:
+            frame = frame_of(staged)
             listed = staged.with_name("lock.txt")
             listed.write_text("".join(self._line(item) for item in lock.packages), "utf-8")
-            self._uv.run_cached_first(
-                "install",
-                [
-                    "pip",
-                    "install",
-                    "--python",
-                    str(staged / "bin" / "python"),
-                    "--no-deps",
-                    "--require-hashes",
-                    "--no-build",
-                    "--no-config",
-                    "-r",
-                    str(listed),
-                ],
-            )
+            arguments = ["pip", "install", "--python", str(staged / "bin" / "python"), "--no-deps"]
+            arguments += ["--require-hashes", "--no-build", "--no-config", "-r", str(listed)]
+            site = site_packages(staged, interpreter)
+            before = set(site.iterdir())
+
+            def start_anew() -> None:
+                # uv starts this interpreter, which would run the `.pth` files of a first attempt
+                if set(site.iterdir()) != before:
+                    _fs.remove_tree(staged)
+                    self._frame(staged, interpreter)
+                    frame.update(frame_of(staged))
+
+            self._uv.run_cached_first("install", arguments, before_second=start_anew)
+            check_frame(staged, frame, interpreter)
         (staged / ".lock").unlink(missing_ok=True)
         self._sink(Event(phase="install", state="done", subject=key, done=total, total=total))
+
+    def _frame(self, staged: Path, interpreter: Interpreter) -> None:
+        """An empty environment."""
+        arguments = ["venv", str(staged), "--python", str(interpreter.path), "--relocatable"]
+        arguments += ["--no-project", "--no-config", "--prompt", "orq"]
+        self._uv.run("install", arguments)
 
     def _line(self, item: Pinned) -> str:
         hashes = " ".join(f"--hash={digest}" for digest in item.digests)

@@ -118,7 +118,7 @@ def read_requirements(file: Path, root: Path) -> RequirementsFile:
             origin = f"{path}:{number}"
             if found := _INCLUDE.match(text):
                 target = _absolute(path.parent / found[1].strip())
-                if not target.is_relative_to(root):
+                if not target.is_relative_to(root) or "://" in found[1]:
                     _refuse(origin, text, "included files must lie inside the component")
                 todo.append((target, constrains or text.startswith(("-c", "--c"))))
             elif _is_root(text, path.parent, root):

@@ -7,17 +7,21 @@ import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from orq_runtime._digest import Digest, digest_file
 from orq_runtime.errors import BadComponent
 
 if TYPE_CHECKING:
     import tarfile
+    import zipfile
 
-__all__ = ["copy_tree", "digest_tree", "tree_paths", "unpack"]
+__all__ = ["check_members", "copy_tree", "digest_tree", "tree_paths", "unpack"]
+
 
 _RECIPE = 1
+_MOST_BYTES: Final = 4 * 1024 * 1024 * 1024
+_MOST_FILES: Final = 250_000
 _LEFT_OUT = frozenset(
     {".git", ".hg", ".svn", ".bzr", "CVS", "_darcs"}
     | {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".cache"}
@@ -54,8 +58,11 @@ def copy_tree(root: Path, target: Path) -> None:
             raise BadComponent(f"cannot read `{source}`: {error.strerror}") from error
 
 
-def unpack(file: Path, target: Path) -> Path:
-    """Unpack a source distribution; the folder of its tree. Raises `BadComponent`."""
+def unpack(file: Path, target: Path, origin: str) -> Path:
+    """Unpack a source distribution; the folder of its tree. Raises `BadComponent`.
+
+    Nothing is written outside of `target`, and not more than a build may be.
+    """
     import tarfile  # start-up budget: only a miss needs them
     import zipfile
     import zlib
@@ -64,18 +71,50 @@ def unpack(file: Path, target: Path) -> Path:
     try:
         if file.name.endswith(".zip"):
             with zipfile.ZipFile(file) as archive:
+                check_members(archive)
                 archive.extractall(target)
         else:
             with tarfile.open(file, "r:gz") as tar:
-                for member in tar:
-                    _extract(tar, member, target)
+                _extract_all(tar, target)
     except (
         *(OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError),
         *(tarfile.TarError, zipfile.BadZipFile, zlib.error),
     ) as error:
-        raise BadComponent(f"not a source distribution: `{file}`: {error}") from error
+        raise BadComponent(f"not a source distribution: `{origin}`: {error}") from error
     inside = list(target.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+
+
+def check_members(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError when an archive's members lead out of it, are links, or are too much."""
+    seen: set[str] = set()
+    total = 0
+    for info in archive.infolist():
+        name = info.filename
+        total += info.file_size
+        if name.startswith("/") or "\\" in info.orig_filename or ".." in name.split("/"):
+            raise ValueError(f"a member leads out of it: `{name}`")
+        if any(ord(letter) < 32 for letter in info.orig_filename):
+            raise ValueError(f"a member's name has control characters: {name!r}")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise ValueError(f"a member is a link: `{name}`")
+        if name in seen:
+            raise ValueError(f"two members have one name: `{name}`")
+        seen.add(name)
+        _check_amount(total, len(seen))
+
+
+def _check_amount(total: int, files: int) -> None:
+    if total > _MOST_BYTES or files > _MOST_FILES:
+        raise ValueError(f"it unpacks to more than {_MOST_BYTES} bytes or {_MOST_FILES} files")
+
+
+def _extract_all(tar: tarfile.TarFile, target: Path) -> None:
+    total = files = 0
+    for member in tar:
+        total, files = total + member.size, files + 1
+        _check_amount(total, files)
+        _extract(tar, member, target)
 
 
 def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
@@ -88,7 +127,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> Non
     link = path.parent / member.linkname if member.issym() else path
     for place in (path.parent, link):  # resolved: an earlier member may be a link on the way
         if ".." in Path(member.name).parts or not place.resolve().is_relative_to(root):
-            raise ValueError(f"a member leads out of it: {member.name}")
+            raise ValueError(f"a member leads out of it: `{member.name}`")
     if member.isdir():
         path.mkdir(parents=True, exist_ok=True)
         return
@@ -96,7 +135,7 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> Non
     if member.issym():
         path.symlink_to(member.linkname)
     elif (content := tar.extractfile(member)) is None:
-        raise ValueError(f"a member is no file, folder or link: {member.name}")
+        raise ValueError(f"a member is no file, folder or link: `{member.name}`")
     else:
         with content, open(path, "xb") as file:
             shutil.copyfileobj(content, file)

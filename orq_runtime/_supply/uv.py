@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orq_runtime._supply import process
@@ -89,7 +89,13 @@ class Uv:
         if ended.status != 0:
             raise classify(lines, status=ended.status, offline=self._settings.offline)
 
-    def run_cached_first(self, phase: Phase, arguments: Sequence[str]) -> None:
+    def run_cached_first(
+        self,
+        phase: Phase,
+        arguments: Sequence[str],
+        *,
+        before_second: Callable[[], None] = lambda: None,
+    ) -> None:
         """Run a command without network, and with it only if the cache does not suffice. Blocks.
 
         A warm cache answers faster so, and an index that does not answer is not noticed.
@@ -99,6 +105,7 @@ class Uv:
         except ResolutionFailed:
             if self._settings.offline:
                 raise
+            before_second()
             self.run(phase, arguments, indexes=True)
 
     def _found(self) -> Path:

@@ -21,6 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from orq_runtime import _fs
 from orq_runtime._digest import Digest, digest_file
 from orq_runtime._supply.store import Store, read_json, write_json
+from orq_runtime._supply.tree import check_members
 from orq_runtime.errors import BadComponent, StoreError
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def _described(staged: Path, file_name: str, origin: str) -> str:
     try:
         name, version, _, _ = parse_wheel_filename(file_name)
         with zipfile.ZipFile(staged / file_name) as archive:
+            check_members(archive)
             content = _content(archive, file_name)
             headers = _metadata(archive)
     except (

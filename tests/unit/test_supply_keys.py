@@ -289,7 +289,7 @@ def test_a_source_distribution_cannot_reach_outside_of_its_folder(
     file = _archive(tmp_path / "a-1.tar.gz", members)
 
     with pytest.raises(BadComponent, match="not a source distribution"):
-        unpack(file, tmp_path / "tree")
+        unpack(file, tmp_path / "tree", "a-1.tar.gz")
 
     assert [] == list(tmp_path.rglob("out.py"))
 
@@ -300,7 +300,7 @@ def test_an_unpacked_source_distribution_has_its_files_links_and_modes(tmp_path:
     script.size, script.mode = 1, 0o755
     members = [_member("a-1", kind=tarfile.DIRTYPE), script, _member("a-1/link", link="run.sh")]
 
-    tree = unpack(_archive(tmp_path / "a-1.tar.gz", members), tmp_path / "tree")
+    tree = unpack(_archive(tmp_path / "a-1.tar.gz", members), tmp_path / "tree", "a-1.tar.gz")
 
     assert (tmp_path / "tree" / "a-1", "x") == (tree, (tree / "link").read_text("utf-8"))
     assert 0o700 == (tree / "run.sh").stat().st_mode & 0o777
@@ -373,7 +373,7 @@ def test_a_damaged_distribution_is_whole_or_one_error(place: int, change: int, c
                 if file.suffix == ".whl":
                     keep_wheel(Store(folder / "cache"), file, "here")
                 else:
-                    unpack(file, folder / f"tree{number}")
+                    unpack(file, folder / f"tree{number}", "sdist")
 
 
 def test_a_date_limit_that_is_no_date_is_refused() -> None:
