@@ -11,10 +11,11 @@ from typing import Self, TypeVar, Unpack
 
 from orq_runtime import settings
 from orq_runtime._run import drive_async
+from orq_runtime._run.outcome import description
 from orq_runtime._session import Run, Session
 from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
-from orq_runtime.model.artifact import wanted_of
+from orq_runtime.model.artifact import Wanted, wanted_of
 from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import Environment, Explanation, Freshness
 from orq_runtime.model.limits import Limits
@@ -144,21 +145,10 @@ class AsyncRuntime:
         path. `show_locals` has a failure tell the variables of its frames. `typecheck`, `coerce`
         and `nan` win over the runtime's own.
         """
-        session = self._session
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
-        async with self._turns:
-            run = await _in_thread(
-                lambda: session.prepare(step, inputs, limits, wanted, manner), undo=session.discard
-            )
-            try:
-                outcome = await self._driven(run)
-            finally:
-                session.discard(run)
-        error = outcome.error() if check else None
-        if error is not None:
-            raise error
-        return outcome
+        outcome = await self._run_once(step, inputs, limits, wanted, manner)
+        return _checked(outcome) if check else outcome
 
     def submit(
         self,
@@ -216,6 +206,26 @@ class AsyncRuntime:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
 
+    async def schema(self, step: Step) -> dict[str, object]:
+        """JSON Schema of what the step's function takes and gives, without calling it.
+
+        The document has `name`, `description`, and the schemas `inputs` and `output`. The step's
+        file is imported behind the wall; raises as `run` does when that fails.
+        """
+        manner = Manner(purpose="describe")
+        return description(_checked(await self._run_once(step, None, None, None, manner)))
+
+    async def check(
+        self, step: Step, inputs: Mapping[str, object] | None = None, *, check: bool = True
+    ) -> Outcome:
+        """Whether `run` would take these inputs: all that comes before the function is called.
+
+        The step's file is imported behind the wall, and no line of the function runs. Raises as
+        `run` does (`BadCall`, `WrongArgument`, ...) unless `check` is False.
+        """
+        outcome = await self._run_once(step, inputs, None, None, Manner(purpose="check"))
+        return _checked(outcome) if check else outcome
+
     async def close(self) -> None:
         """End every run and every process. The runtime cannot be used afterwards."""
         tasks = list(self._tasks)
@@ -223,6 +233,24 @@ class AsyncRuntime:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(self._session.close)
+
+    async def _run_once(
+        self,
+        step: Step,
+        inputs: Mapping[str, object] | None,
+        limits: Limits | None,
+        wanted: Wanted | None,
+        manner: Manner,
+    ) -> Outcome:
+        session = self._session
+        async with self._turns:
+            run = await _in_thread(
+                lambda: session.prepare(step, inputs, limits, wanted, manner), undo=session.discard
+            )
+            try:
+                return await self._driven(run)
+            finally:
+                session.discard(run)
 
     async def _driven(self, run: Run) -> Outcome:
         session = self._session
@@ -251,3 +279,10 @@ async def _in_thread(work: Callable[[], T], *, undo: Callable[[T], object]) -> T
     except asyncio.CancelledError:
         future.add_done_callback(lambda done: None if done.exception() else undo(done.result()))
         raise
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    error = outcome.error()
+    if error is not None:
+        raise error
+    return outcome

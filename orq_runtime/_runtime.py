@@ -12,6 +12,7 @@ from typing import Self, Unpack
 from orq_runtime import settings
 from orq_runtime._run import drive_sync
 from orq_runtime._run.drive_sync import Canceller
+from orq_runtime._run.outcome import description
 from orq_runtime._session import Run, Session
 from orq_runtime.errors import SandboxError
 from orq_runtime.events import Sink, ignore
@@ -244,6 +245,26 @@ class Runtime:
         finally:
             for future in ahead:
                 future.cancel()
+
+    def schema(self, step: Step) -> dict[str, object]:
+        """JSON Schema of what the step's function takes and gives, without calling it.
+
+        The document has `name`, `description`, and the schemas `inputs` and `output`. The step's
+        file is imported behind the wall; raises as `run` does when that fails.
+        """
+        manner = Manner(purpose="describe")
+        return description(_checked(self._run_once(step, None, None, None, manner)))
+
+    def check(
+        self, step: Step, inputs: Mapping[str, object] | None = None, *, check: bool = True
+    ) -> Outcome:
+        """Whether `run` would take these inputs: all that comes before the function is called.
+
+        The step's file is imported behind the wall, and no line of the function runs. Raises as
+        `run` does (`BadCall`, `WrongArgument`, ...) unless `check` is False.
+        """
+        outcome = self._run_once(step, inputs, None, None, Manner(purpose="check"))
+        return _checked(outcome) if check else outcome
 
     def close(self) -> None:
         """End every run and every process. The runtime cannot be used afterwards."""

@@ -76,6 +76,7 @@ class Run:
     is_cold: bool
     started_ns: int
     start_mode: StartMode
+    calls: bool = True
     wanted: Wanted | None = None
     start: Start = "warm"
     slot: Slot | None = None
@@ -242,6 +243,7 @@ class Session:
             is_cold=environment.origin == "built",
             started_ns=started_ns,
             start_mode=start_mode,
+            calls=manner.purpose == "call",
             wanted=wanted,
             timings={"supply": (supplied_ns - started_ns) / 1e9},
         )
@@ -273,6 +275,7 @@ class Session:
             deadline_ns=deadline_ns,
             seal=run.seal,
             waits_for_end=run.wanted is not None,
+            calls=run.calls,
         )
         return slot, run.machine
 

@@ -43,6 +43,11 @@ _NEXT: Final[dict[str, dict[int, str]]] = {
     "began": {wire.RESULT: "answered", wire.FAILURE: "answered"},
     "answered": {},
 }
+_NEXT_WITHOUT_CALL: Final[dict[str, dict[int, str]]] = {
+    "new": {wire.PARKED: "parked"},
+    "parked": {wire.RESULT: "answered", wire.FAILURE: "answered"},
+    "answered": {},
+}
 
 
 class Order(enum.Enum):
@@ -76,9 +81,19 @@ class Machine:
     """Follows one run from its request to its end."""
 
     def __init__(
-        self, limits: Limits, *, deadline_ns: int, seal: bytes, waits_for_end: bool = False
+        self,
+        limits: Limits,
+        *,
+        deadline_ns: int,
+        seal: bytes,
+        waits_for_end: bool = False,
+        calls: bool = True,
     ) -> None:
-        """`waits_for_end`: whether a RESULT alone does not settle the run."""
+        """`waits_for_end`: whether a RESULT alone does not settle the run.
+
+        `calls`: whether the function is to be called; it may not begin otherwise.
+        """
+        self._next = _NEXT if calls else _NEXT_WITHOUT_CALL
         self.stdout = Capture(limits.stdout_bytes)
         self.stderr = Capture(limits.stderr_bytes)
         self._result_cap = limits.result_bytes
@@ -169,11 +184,11 @@ class Machine:
             self._stopped, self._reason = "protocol_violation", "bytes after the answer"
 
     def _advance(self, kind: int, body: bytes, now_ns: int) -> None:
-        if kind not in _NEXT[self._state]:
+        if kind not in self._next[self._state]:
             raise wire.WireError(f"a frame of kind {kind} may not come in state `{self._state}`")
         if kind in (wire.RESULT, wire.FAILURE) and not body.startswith(self._seal):
             raise wire.WireError("an answer without the seal of the run")
-        self._state = _NEXT[self._state][kind]
+        self._state = self._next[self._state][kind]
         self._has_begun = self._has_begun or kind == wire.BEGAN
         if self._state == "answered":
             mark = len(self._seal)

@@ -13,6 +13,7 @@ from orq_runtime._run.codec import decode_result
 from orq_runtime._run.exceeded import HINTS, cpu_exceeded, disk_exceeded
 from orq_runtime._run.machine import Conclusion, Machine
 from orq_runtime._run.report import decode_failure
+from orq_runtime.errors import ProtocolViolation
 from orq_runtime.model.checks import Checks
 from orq_runtime.model.environment import Component
 from orq_runtime.model.failure import Failure
@@ -21,8 +22,9 @@ from orq_runtime.model.outcome import Outcome, Start, Usage
 from orq_runtime.model.plan import RunPlan
 from orq_sandbox import wire
 
-__all__ = ["Circumstances", "conclude", "never_began"]
+__all__ = ["Circumstances", "conclude", "description", "never_began"]
 
+_DESCRIPTION: Final = {"name", "description", "inputs", "output"}
 _ENFORCED: Final = {
     "wall_seconds": "host clock",
     "stdout_bytes": "host",
@@ -202,3 +204,11 @@ def _hint_for_problems(verdict: str, failure: Failure) -> str | None:
             how = f" (`{problem.path}:=...` on the CLI)" if is_number else ""
             return problem.hint + how
     return None
+
+
+def description(outcome: Outcome) -> dict[str, object]:
+    """What a run that describes its function gave. Raises `ProtocolViolation` for anything else."""
+    value = outcome.value
+    if not isinstance(value, dict) or value.keys() != _DESCRIPTION:
+        raise ProtocolViolation("the guest described its function in words of its own")
+    return value

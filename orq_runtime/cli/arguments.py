@@ -11,6 +11,7 @@ import orq_runtime
 from orq_runtime.cli.options import (
     Options,
     add_cache_dir,
+    add_call,
     add_checks,
     add_files,
     add_freshness,
@@ -60,6 +61,7 @@ def _parser(first: str) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     known = {
         "run": _run,
+        "check": _check,
         "supply": _supply,
         "install": _install,
         "cache": _cache,
@@ -70,6 +72,8 @@ def _parser(first: str) -> argparse.ArgumentParser:
         add(commands)
     return parser
 
+
+_TARGET = "FILE:FUNCTION, or a document with one step (step.yaml)"
 
 _Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
 
@@ -92,55 +96,48 @@ def _add(
     return parser
 
 
+def _called(options: Options) -> int:
+    # start-up budget: each command imports its own, this one while a guest starts
+    from orq_runtime.cli.ahead import likely_guests
+
+    with contextlib.closing(likely_guests(options)) as guests:
+        from orq_runtime.cli.run import run
+
+        return run(options, guests)
+
+
 def _run(commands: _Commands[_Parser]) -> None:
-    def command(options: Options) -> int:
-        # start-up budget: each command imports its own, this one while a guest starts
-        from orq_runtime.cli.ahead import likely_guests
-
-        with contextlib.closing(likely_guests(options)) as guests:
-            from orq_runtime.cli.run import run
-
-            return run(options, guests)
-
     parser = _add(
         commands,
         "run",
-        command,
+        _called,
         "run one function and print what it returns",
         details="Its value is one JSON document on stdout; everything else is on stderr.",
     )
-    parser.add_argument(
-        "target", metavar="TARGET", help="FILE:FUNCTION, or a document with one step (step.yaml)"
-    )
+    parser.set_defaults(purpose="call")
+    parser.add_argument("target", metavar="TARGET", help=_TARGET)
     add_inputs(parser)
-    parser.add_argument(
-        "--component",
-        action="append",
-        default=[],
-        metavar="[NAME=]DIR",
-        help="a component's folder, instead of the one that is found; may be repeated",
-    )
-    add_with(parser)
-    parser.add_argument(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help="kill the run after this time and exit with 124 (default: 3600)",
-    )
-    parser.add_argument(
-        "--start",
-        choices=("exec", "zygote"),
-        default="exec",
-        help="how the process is started: for itself (default), or forked from a prepared one",
-    )
-    parser.add_argument(
-        "--show-locals",
-        action="store_true",
-        help="show the variables of every frame when the step raises; they may be secrets",
-    )
+    add_call(parser)
     for add in (add_files, add_checks, add_wall, add_supplying):
         add(parser)
     add_output(parser, "the value alone (text), or the whole outcome (json)")
+
+
+def _check(commands: _Commands[_Parser]) -> None:
+    parser = _add(
+        commands,
+        "check",
+        _called,
+        "check the inputs of a function without calling it",
+        details="Exits with what `run` would exit with for them: 2 for names, 3 for types.",
+    )
+    parser.set_defaults(purpose="check", outputs=None, outputs_dir=None, keep_files=False)
+    parser.add_argument("target", metavar="TARGET", help=_TARGET)
+    add_inputs(parser)
+    add_call(parser)
+    for add in (add_checks, add_wall, add_supplying):
+        add(parser)
+    add_output(parser, "words on stderr (text), or the whole outcome (json)")
 
 
 def _supply(commands: _Commands[_Parser]) -> None:
@@ -257,7 +254,21 @@ def _schema(commands: _Commands[_Parser]) -> None:
 
         return schema(options)
 
-    parser = _add(commands, "schema", command, "print the JSON schema of a document of ours")
-    parser.add_argument(
-        "document", choices=("outcome",), help="outcome: what `run --output-format json` prints"
+    parser = _add(
+        commands,
+        "schema",
+        command,
+        "print the JSON schema of a function's inputs and output, or of a document of ours",
+        details="The function's file is imported behind the wall; the function is not called.",
     )
+    parser.set_defaults(given=[], purpose="describe", output_format="text")
+    parser.set_defaults(outputs=None, outputs_dir=None, keep_files=False)
+    parser.set_defaults(typecheck="all", coerce=False, nan="error")
+    parser.add_argument(
+        "target",
+        metavar="TARGET|outcome|failure",
+        help=f"{_TARGET}; outcome: what `--output-format json` prints, failure: the errors in it",
+    )
+    add_call(parser)
+    for add in (add_wall, add_supplying):
+        add(parser)

@@ -10,12 +10,13 @@ from orq_runtime.cli.sizes import read_age, read_size
 
 if TYPE_CHECKING:
     from orq_runtime.model.checks import Nan, Typecheck
-    from orq_runtime.model.plan import StartMode
+    from orq_runtime.model.plan import Purpose, StartMode
     from orq_runtime.model.policy import Network
 
 __all__ = [
     "Options",
     "add_cache_dir",
+    "add_call",
     "add_checks",
     "add_files",
     "add_freshness",
@@ -56,6 +57,7 @@ class Options(argparse.Namespace):
     requirements: list[str]
     timeout: float | None
     start: StartMode
+    purpose: Purpose
     isolation: str
     network: Network
     allow_read: list[str]
@@ -78,7 +80,6 @@ class Options(argparse.Namespace):
     explain: bool
     vendor: bool
     language: str
-    document: str
     # cache
     keys: list[str]
     max_size: int | None
@@ -110,6 +111,35 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
         action=_Given,
         metavar="FILE|-",
         help="a JSON object of inputs (YAML for .yaml and .yml), `-` for stdin",
+    )
+
+
+def add_call(parser: argparse.ArgumentParser) -> None:
+    """The options that say where a function's code is from, and how its process is run."""
+    parser.add_argument(
+        "--component",
+        action="append",
+        default=[],
+        metavar="[NAME=]DIR",
+        help="a component's folder, instead of the one that is found; may be repeated",
+    )
+    add_with(parser)
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="kill the run after this time and exit with 124 (default: 3600)",
+    )
+    parser.add_argument(
+        "--start",
+        choices=("exec", "zygote"),
+        default="exec",
+        help="how the process is started: for itself (default), or forked from a prepared one",
+    )
+    parser.add_argument(
+        "--show-locals",
+        action="store_true",
+        help="show the variables of every frame when the step raises; they may be secrets",
     )
 
 

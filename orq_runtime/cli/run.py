@@ -26,21 +26,22 @@ from orq_runtime.model.checks import Checks
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Usage
-from orq_runtime.model.plan import Manner
+from orq_runtime.model.plan import Manner, Purpose
 from orq_runtime.model.policy import Policy
 from orq_runtime.model.step import Step
 
-__all__ = ["run"]
+__all__ = ["asked_of", "outcome_of", "run", "show_streams"]
 
 
 def run(options: Options, guests: Guests) -> int:
     """Run the step and print its value, or say why there is none; the exit code.
 
+    Where the options' purpose is `check`, the inputs are checked and nothing is called.
     `guests` may hold one that was started ahead; it stays the caller's.
     """
     started = time.monotonic()
     try:
-        outcome, ended = _outcome(options, guests, _asked(options))
+        outcome, ended = outcome_of(options, guests, asked_of(options), options.purpose)
     except OrqRuntimeError as error:
         if options.output_format == "json" and (verdict := verdict_of_error(error)):
             put(jsontext.dump(_refused(error, verdict, started).to_json()))
@@ -48,11 +49,9 @@ def run(options: Options, guests: Guests) -> int:
     if options.output_format == "json":
         put(jsontext.dump(outcome.to_json()))
     else:
-        _show_streams(outcome)
+        show_streams(outcome)
         if outcome.ok:
-            put(jsontext.dump(outcome.value))
-            if not options.quiet:
-                _show_files(outcome)
+            _show_value(options, outcome)
     if ended is not None:
         raise ended
     explain_outcome(outcome)
@@ -89,7 +88,8 @@ def _declared(given: Iterable[str] | None) -> tuple[Output, ...] | None:
     return outputs_of(found)
 
 
-def _asked(options: Options) -> _Asked:
+def asked_of(options: Options) -> _Asked:
+    """What the command line asks for. Raises `RequestError`."""
     given = read_inputs(options.given, allow_nan=options.nan == "allow")
     target = Target.parse(options.target)
     if not target.is_document:
@@ -118,13 +118,15 @@ def _asked(options: Options) -> _Asked:
     devices = gpu_devices(document.resources.gpus) if document.resources.gpus else ()
     return _Asked(
         step=document.step,
-        inputs=document.inputs_with(given),
+        inputs={} if options.purpose == "describe" else document.inputs_with(given),
         limits=_limits(options, document.resources.limits(Limits())),
         policy=_policy(options, devices),
     )
 
 
-def _outcome(options: Options, guests: Guests, asked: _Asked) -> tuple[Outcome, Ended | None]:
+def outcome_of(
+    options: Options, guests: Guests, asked: _Asked, purpose: Purpose
+) -> tuple[Outcome, Ended | None]:
     """The outcome, and the signal that ended the run where one did.
 
     The session is driven here and not through `Runtime`, which gives no outcome of a run that was
@@ -143,8 +145,10 @@ def _outcome(options: Options, guests: Guests, asked: _Asked) -> tuple[Outcome, 
             guests=guests,
         )
         with contextlib.closing(session):
-            wanted = asked.wanted(options)
-            manner = Manner(shows_locals=options.show_locals, checks=session.checks)
+            wanted = asked.wanted(options) if purpose == "call" else None
+            manner = Manner(
+                purpose=purpose, shows_locals=options.show_locals, checks=session.checks
+            )
             prepared = session.prepare(asked.step, asked.inputs, asked.limits, wanted, manner)
             try:
                 return _driven(session, prepared)
@@ -188,10 +192,21 @@ def _driven(session: Session, prepared: Run) -> tuple[Outcome, Ended | None]:
     return session.finish(prepared), ended
 
 
-def _show_streams(outcome: Outcome) -> None:
+def show_streams(outcome: Outcome) -> None:
+    """Show what the step printed, its stdout first."""
     for text in (outcome.stdout, outcome.stderr):
         if text:
             say(text)
+
+
+def _show_value(options: Options, outcome: Outcome) -> None:
+    if options.purpose == "call":
+        put(jsontext.dump(outcome.value))
+    if options.quiet:
+        return
+    if options.purpose == "check":
+        say("orq-runtime: ok: the function takes these inputs")
+    _show_files(outcome)
 
 
 def _show_files(outcome: Outcome) -> None:

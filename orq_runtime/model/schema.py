@@ -1,11 +1,13 @@
 """The published JSON schema of an outcome, built from the verdict table and the value's own fields.
 
-`docs/outcome.schema.json` is the text that `schema_text` gives.
+`docs/outcome.schema.json` and `docs/failure.schema.json` are the texts that `schema_text` gives.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, get_args
 
 from orq_runtime.errors import Fault
@@ -13,7 +15,7 @@ from orq_runtime.model.artifact import Kind
 from orq_runtime.model.outcome import Began, Start
 from orq_runtime.model.verdict import VERDICTS, Verdict
 
-__all__ = ["outcome_schema", "schema_text"]
+__all__ = ["DOCUMENTS", "failure_schema", "outcome_schema", "schema_text"]
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Final[dict[str, object]] = {"type": "string"}
@@ -30,9 +32,8 @@ _SIGNALS: Final = 64
 
 
 def schema_text(document: str) -> str:
-    """The schema of a document by its name, as text that is written for people."""
-    schemas = {"outcome": outcome_schema}
-    return json.dumps(schemas[document](), indent=2, ensure_ascii=False) + "\n"
+    """The schema of one of `DOCUMENTS`, as text that is written for people."""
+    return json.dumps(DOCUMENTS[document](), indent=2, ensure_ascii=False) + "\n"
 
 
 def outcome_schema() -> dict[str, object]:
@@ -44,21 +45,7 @@ def outcome_schema() -> dict[str, object]:
         **_object(_properties()),
         "allOf": [_consequence(row) for row in VERDICTS.values()],
         "$defs": {
-            "failure": _failure(),
-            "frame": _object(
-                {
-                    "file": _TEXT,
-                    "line": _WHOLE,
-                    "function": _TEXT,
-                    "source": {**_TEXT, "description": "The line's text, where it can be read."},
-                    "locals": {
-                        "type": "object",
-                        "additionalProperties": _TEXT,
-                        "description": "Clipped variables, where they were asked for.",
-                    },
-                }
-            ),
-            "problem": _problem(),
+            **_definitions_of_failures(),
             "artifact": _object(
                 {
                     "path": {**_TEXT, "description": "Where it lies on the host."},
@@ -72,6 +59,40 @@ def outcome_schema() -> dict[str, object]:
             ),
         },
     }
+
+
+def failure_schema() -> dict[str, object]:
+    """The schema of an error as JSON: the `failure` of an outcome."""
+    return {
+        "$schema": _DIALECT,
+        "title": "Failure of one run of orq_runtime",
+        "description": "Why a run has no value.",
+        "$ref": "#/$defs/failure",
+        "$defs": _definitions_of_failures(),
+    }
+
+
+DOCUMENTS: Final[Mapping[str, Callable[[], dict[str, object]]]] = MappingProxyType(
+    {"outcome": outcome_schema, "failure": failure_schema}
+)
+"""The documents of ours that have a schema, by name."""
+
+
+def _definitions_of_failures() -> dict[str, object]:
+    frame = _object(
+        {
+            "file": _TEXT,
+            "line": _WHOLE,
+            "function": _TEXT,
+            "source": {**_TEXT, "description": "The line's text, where it can be read."},
+            "locals": {
+                "type": "object",
+                "additionalProperties": _TEXT,
+                "description": "Clipped variables, where they were asked for.",
+            },
+        }
+    )
+    return {"failure": _failure(), "frame": frame, "problem": _problem()}
 
 
 def _properties() -> dict[str, dict[str, object]]:

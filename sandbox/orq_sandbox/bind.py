@@ -108,6 +108,10 @@ class Call:
 
     # -- the inputs ----------------------------------------------------------------------------
 
+    def annotations(self) -> typing.Tuple[typing.Mapping[str, typing.Any], hints.Scope]:
+        """The resolved annotations, by parameter and `return`, and where names in them are."""
+        return self._hints, self._scope
+
     def bind(self, inputs: typing.Dict[str, typing.Any]) -> typing.Tuple[list, dict]:
         """Positional and keyword arguments. Raises `Refusal`: `bad_call` or `wrong_type`."""
         self._confirm_names(inputs)

@@ -184,6 +184,11 @@ def _run(
     clock.lap("load")
     checks = asked.get("checks") or _STRICT
     call = Call(function, typecheck=checks[0], coerce=checks[1], nan=checks[2])
+    if "purpose" in asked:
+        document = _answer_without_call(json, asked, call)
+        clock.coerced = call.coerced
+        clock.lap("check")
+        return _body(json, document, clock)
     positional, named = call.bind(inputs)
     clock.coerced = call.coerced
     del inputs, asked
@@ -200,10 +205,24 @@ def _run(
     clock.lap("check_result")
     document = encode.encode(json, value, allow_nan=checks[2] == "allow")
     clock.lap("encode")
+    return _body(json, document, clock)
+
+
+def _body(json: typing.Any, document: bytes, clock: _Clock) -> bytes:
+    """A RESULT's, around the value's document."""
     about = {"timings": clock.laps, "usage": _usage()}
     if clock.coerced:
         about["coerced"] = clock.coerced[:_MOST_COERCED]
     return b"".join((document[:1], json.dumps(about)[:-1], b',"value":', document[1:], b"}"))
+
+
+def _answer_without_call(json: typing.Any, asked: dict, call: Call) -> bytes:
+    """The function described, or its inputs checked: the body of it does not run."""
+    if asked["purpose"] == "describe":
+        made = later.part("schema").described(call.function, *call.annotations(), json)
+        return encode.encode(json, made)
+    call.bind(asked["inputs"])
+    return encode.PLAIN + b"null"
 
 
 def _company() -> bytes:
