@@ -208,7 +208,8 @@ def _leaves(leaves: list, kind: type) -> typing.Any:
             raise ValueError("an element does not fit into %s" % dtype.name)
     if sort == "U" and any(item.endswith("\0") for item in leaves):
         raise ValueError("numpy drops the NUL at the end of a text")
-    made = numpy.array(leaves, dtype=dtype)
+    with numpy.errstate(over="ignore"):  # looked for below
+        made = numpy.array(leaves, dtype=dtype)
     if sort == "f":
         _confirm_floats(leaves, made)
     return made

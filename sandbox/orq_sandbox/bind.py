@@ -64,33 +64,29 @@ class Call:
         try:
             found = hints.of_function(self._annotated)
         except Exception as error:  # evaluating an annotation runs the step's code
-            if not self._is_checked:
-                return {}
-            name = getattr(error, "name", "?")
-            raise _unresolved(name, getattr(error, "text", "?"), error) from error
+            if self._is_checked:
+                raise _unresolved("?", None, error) from error
+            found = later.part("modern").of_function(self._annotated, skips=True)
         if inspect.isclass(function):
             found = dict(found)
             found.pop("return", None)  # a class gives an object of its own
         return found
 
     def _slot(self, name: str, parameter: inspect.Parameter) -> tuple:
+        """Converter and checker of a parameter."""
         hint = self._hints[name]
-        if parameter.kind is parameter.VAR_KEYWORD:
-            unpacked = forms.name_of(forms.origin_of(hint)) == "Unpack"
-            if unpacked:
-                return None, None  # checked as a whole would be too late: by the function's author
+        is_unpacked = forms.name_of(forms.origin_of(hint)) == "Unpack"
+        if is_unpacked and parameter.kind is parameter.VAR_KEYWORD:
+            return None, None  # a TypedDict of all of them, which is for its author's checker
         if parameter.default is None and not forms.is_optional(hint):
             hint = typing.Optional[hint]  # what 3.10 and older do by themselves
         try:
             converter = convert.compile(hint, self._scope)
             return converter, typecheck.compile(hint, self._scope)
-        except Refusal:
-            raise
         except Exception as error:  # a name inside has no meaning; a class's field neither
             if not self._is_checked:
                 return None, None
-            inner = getattr(error, "text", forms.shown_type(hint))
-            raise _unresolved(getattr(error, "name", None) or name, inner, error) from error
+            raise _unresolved(name, hint, error) from error
 
     def _result_checker(self) -> typing.Any:
         hint = self._hints.get("return", _MISSING)
@@ -98,13 +94,11 @@ class Call:
             return None
         if _may_need_collecting(hint):
             collect = later.part("collect")  # only for results that are collected
-
             hint = collect.result_hint(hint)
         try:
             return typecheck.compile(hint, self._scope)
         except Exception as error:  # a name inside has no meaning
-            inner = getattr(error, "text", forms.shown_type(hint))
-            raise _unresolved("return", inner, error) from error
+            raise _unresolved("return", hint, error) from error
 
     # -- the inputs ----------------------------------------------------------------------------
 
@@ -127,10 +121,12 @@ class Call:
 
     def _arranged(self, named: dict) -> typing.Tuple[list, dict]:
         spread = self._list is not None and self._list.name in named
+        by_position = spread or self._wants_positions(named)
         positional: list = []
         for name, parameter in self._parameters.items():
             is_placed = parameter.kind is parameter.POSITIONAL_ONLY
-            is_placed = is_placed or (spread and parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
+            is_named = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            is_placed = is_placed or (by_position and is_named)
             if not is_placed:
                 continue
             if name in named:
@@ -143,10 +139,21 @@ class Call:
             positional += named.pop(self._list.name)
         return positional, named
 
+    def _wants_positions(self, named: dict) -> bool:
+        """Whether a decorator hides a function that would not get its arguments by name."""
+        if not hasattr(self.function, "__wrapped__"):
+            return False
+        if hasattr(self.function, "dispatch"):  # functools.singledispatch looks at the first
+            return True
+        own = inspect.signature(self.function, follow_wrapped=False).parameters
+        if any(one.kind is one.VAR_KEYWORD for one in own.values()):
+            return False
+        return not named.keys() <= own.keys()
+
     def _is_followed(self, name: str, named: dict) -> bool:
         """Whether a positional-only parameter after this one is given."""
         names = [n for n, one in self._parameters.items() if one.kind is one.POSITIONAL_ONLY]
-        return any(later in named for later in names[names.index(name) + 1 :])
+        return name in names and any(n in named for n in names[names.index(name) + 1 :])
 
     def _confirm_names(self, inputs: typing.Dict[str, typing.Any]) -> None:
         is_known = self._open is not None or inputs.keys() <= self._parameters.keys()
@@ -240,10 +247,16 @@ class Call:
         problems = later.part("problems")  # only a refused call needs words
 
         found = [
-            problems.problem(self._annotated, name, self._hint_of(name), one, is_default=by_default)
+            problems.problem(self._annotated, self._place(name), one, is_default=by_default)
             for name, one, by_default in wrong
         ]
         return problems.refusal(verdict, "", found)
+
+    def _place(self, name: str) -> tuple:
+        """What the words for a problem need to know: name, annotation, whether it has a default."""
+        parameter = self._parameters.get(name)
+        has_default = parameter is not None and parameter.default is not _MISSING
+        return name, self._hint_of(name), has_default
 
 
 def _tried(
@@ -300,11 +313,10 @@ def _missing_message(name: str, function: typing.Any) -> str:
     return message
 
 
-def _unresolved(name: str, text: str, error: Exception) -> Refusal:
+def _unresolved(name: str, hint: typing.Any, error: Exception) -> Refusal:
+    text = forms.shown_type(hint)
+    if hasattr(error, "annotation"):  # `modern.Unresolved`: it knows better, and knows a field
+        name, text = getattr(error, "name", name), getattr(error, "annotation", text)
     reason = describe(error.__cause__ or error)
-    message = "the annotation of `%s` cannot be resolved: `%s`: %s" % (
-        name,
-        text,
-        reason["message"],
-    )
-    return Refusal("raised", message, type=reason["type"])
+    said = "the annotation of `%s` cannot be resolved: `%s`: %s" % (name, text, reason["message"])
+    return Refusal("raised", said, type=reason["type"])

@@ -97,7 +97,7 @@ def _of_note(note: typing.Any) -> typing.List[Condition]:
     kind = type(note).__name__
     if kind == "Predicate" and callable(getattr(note, "func", None)):
         name = getattr(note.func, "__name__", "its predicate")
-        return [("what `%s` accepts" % name, note.func)]
+        return [("accepted by `%s`" % name, note.func)]
     if kind == "Timezone" and hasattr(note, "tz"):
         return [_test("in time zone %s", _has_zone, note.tz)]
     found = []

@@ -293,7 +293,9 @@ class Function:
         self._annotation = annotation
 
     def accepts(self, value: object) -> bool:
-        return callable(value) and Foreign(self._annotation).accepts(value)
+        if not callable(value) or not forms.args_of(self._annotation):
+            return callable(value)
+        return Foreign(self._annotation).accepts(value)
 
     def explain(self, value: object, path: str) -> list:
         if callable(value):

@@ -8,7 +8,7 @@
 | `"true"`, `"false"`, in any case | a truth value, and no text | the truth value |
 | a whole number with a fraction of zero | an int, and no float | the int |
 
-Inside lists, objects and fields as well. Nothing else is ever changed.
+Inside lists, objects and fields as well, and nowhere that fits as it is. Nothing else is changed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import json
 import re
 import typing
 
-from orq_sandbox import forms, hints, records, scalars
+from orq_sandbox import convert, forms, hints, records, scalars, typecheck
 from orq_sandbox.failure import shown
 
 __all__ = ["coerced"]
@@ -48,9 +48,9 @@ class _Coercion:
 
     def value(self, value: typing.Any, annotation: typing.Any, path: str, depth: int) -> typing.Any:
         """The value, changed where that is called for."""
-        members = _members(annotation, self._scope)
-        if depth > _DEEPEST or forms.ANYTHING in members or object in members:
+        if depth > _DEEPEST or self._is_right(value, annotation):
             return value
+        members = _members(annotation, self._scope)
         if isinstance(value, str):
             made, how = _from_text(value, members)
         elif type(value) is float and int in members and float not in members:
@@ -65,6 +65,11 @@ class _Coercion:
             if isinstance(value, (list, dict)) and self._fits(value, member):
                 return self._inside(value, member, path, depth + 1)
         return value
+
+    def _is_right(self, value: typing.Any, annotation: typing.Any) -> bool:
+        converter = convert.compile(annotation, self._scope)
+        made = value if converter is None else converter(value)
+        return typecheck.compile(annotation, self._scope).accepts(made)
 
     def _fits(self, value: typing.Any, member: typing.Any) -> bool:
         kind = forms.origin_of(member) or member
@@ -126,13 +131,11 @@ def _is_list(kind: type) -> bool:
 
 
 def _is_text(member: typing.Any) -> bool:
-    """Whether a text may be right as it is."""
+    """Whether any text is meant as it is, or one of a set of texts."""
     kind = forms.origin_of(member) or member
     if forms.name_of(kind) == "Literal":
         return any(isinstance(value, str) for value in forms.args_of(member))
-    if not isinstance(kind, type):
-        return True
-    return issubclass(kind, str) or (scalars.converter(kind) is not None and kind is not complex)
+    return isinstance(kind, type) and issubclass(kind, str)
 
 
 def _from_text(text: str, members: list) -> tuple:

@@ -261,6 +261,8 @@ class _Walk:
 def _why_not(value: object) -> str:
     if callable(value):
         return "is a function or class, which has no form in JSON"
+    if hasattr(value, "fileno"):
+        return "is an open file: return what it holds"
     if hasattr(type(value), "__next__"):
         return "is an iterator inside a value: make it a list"
     return "has no form in JSON"

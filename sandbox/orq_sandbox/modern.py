@@ -38,18 +38,22 @@ class Unresolved(Exception):
     def __init__(self, name: str, text: str, error: BaseException) -> None:
         super().__init__("%s: %s" % (type(error).__name__, error))
         self.name = name
-        self.text = text
+        self.annotation = text
 
 
-def of_function(function: typing.Any) -> dict:
-    """The annotations of a function by parameter. Raises `Unresolved`."""
+def of_function(function: typing.Any, *, skips: bool = False) -> dict:
+    """The annotations of a function by parameter. Raises `Unresolved`, or skips what has none."""
     inner = inspect.unwrap(function)
     names = dict(_closure(inner))
     names.update(getattr(inner, "__globals__", {}))
-    return {
-        name: _resolved(name, annotation, names)
-        for name, annotation in _annotations(function).items()
-    }
+    found = {}
+    for name, annotation in _annotations(function).items():
+        try:
+            found[name] = _resolved(name, annotation, names)
+        except Unresolved:
+            if not skips:
+                raise
+    return found
 
 
 def of_class(kind: typing.Any) -> dict:

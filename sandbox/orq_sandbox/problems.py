@@ -19,13 +19,13 @@ from orq_sandbox.mismatch import Mismatch
 __all__ = ["misfit", "problem", "refusal", "unknown"]
 
 _NUMBERS = ("int", "float", "complex")
+_MANY = ("List", "list", "Sequence", "Iterable", "Collection", "Tuple", "tuple", "Set", "set")
 _MOST = 100
 
 
-def problem(
-    function: typing.Any, name: str, annotation: typing.Any, found: Mismatch, *, is_default: bool
-) -> dict:
-    """The problem of a mismatch in a parameter, or in the result where `name` is `return`."""
+def problem(function: typing.Any, place: tuple, found: Mismatch, *, is_default: bool) -> dict:
+    """The problem of a mismatch at a place: parameter (or `return`), annotation, has a default."""
+    name, annotation, has_default = place
     written = _written(function, name) or forms.shown_type(annotation)
     expected = written if found.path == name else found.expected
     message = found.message or "expected %s, got %s" % (expected, found.got)
@@ -39,11 +39,11 @@ def problem(
         "annotation": written,
         "got": found.got,
         "value": found.value,
-        "hint": "" if is_default else _hint(found, forms.shown_type(annotation)),
+        "hint": "" if is_default else _hint(found, forms.shown_type(annotation), has_default),
     }
 
 
-def _hint(found: Mismatch, annotation: str) -> str:
+def _hint(found: Mismatch, annotation: str, has_default: bool) -> str:
     expected = found.expected or annotation
     if found.path == "return" or found.path.startswith(("return.", "return[")):
         return _hint_for_result(found, expected)
@@ -58,7 +58,7 @@ def _hint(found: Mismatch, annotation: str) -> str:
         )
     if found.got == "int" and expected == "bool" and found.value in ("0", "1"):
         return "`%s` is a number; give true or false" % found.path
-    if found.got == "None":
+    if found.got == "None" and has_default and "." not in found.path and "[" not in found.path:
         return "`%s` may not be null: leave it out for its default" % found.path
     return ""
 
@@ -73,7 +73,7 @@ def _hint_for_text(found: Mismatch, expected: str) -> str:
         return "`%s` is a text; give a number" % found.path
     if _takes(expected, "bool") and text.lower() in ("true", "false"):
         return "`%s` is a text; give %s" % (found.path, text.lower())
-    if expected.startswith(("List", "list", "Sequence", "Iterable", "Collection", "Set", "set")):
+    if any(_takes(expected, name) for name in _MANY):
         return "`%s` is one text where several values are wanted; give a list" % found.path
     return ""
 
@@ -87,16 +87,32 @@ def _hint_for_result(found: Mismatch, expected: str) -> str:
 
 
 def _takes(expected: str, name: str) -> bool:
-    words = "".join(c if c.isalnum() or c == "_" else " " for c in expected).split()
-    return name in words
+    """Whether a type as it is written is of that name, or a union with it."""
+    return name in _members(expected)
+
+
+def _members(expected: str) -> list:
+    for union in ("Optional[", "Union["):
+        if expected.startswith(union) and expected.endswith("]"):
+            return _members(expected[len(union) : -1])
+    parts, depth = [""], 0
+    for character in expected:
+        depth += (character == "[") - (character == "]")
+        if depth == 0 and character in ",|":
+            parts.append("")
+        else:
+            parts[-1] += character
+    parts = [part.strip() for part in parts]
+    if len(parts) > 1:
+        return [name for part in parts for name in _members(part)]
+    return [parts[0].partition("[")[0]]
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return float(text) - float(text) == 0  # which NaN and infinities are not
     except ValueError:
         return False
-    return True
 
 
 def _written(function: typing.Any, name: str) -> str:
