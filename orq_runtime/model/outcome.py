@@ -123,7 +123,9 @@ class Outcome:
 
 
 def _coerced(document: object) -> tuple[Coercion, ...]:
-    return tuple(Coercion(**item) for item in document) if isinstance(document, list) else ()
+    if not isinstance(document, list | tuple):
+        return ()
+    return tuple(Coercion(**item) for item in document)
 
 
 def _failure(document: object) -> Failure | None:

@@ -51,8 +51,6 @@ def main() -> None:
         _silence()
         _run_alone(orders, descriptors, wall, None, become)
     json = support.load_json(orders["support"])
-    if orders["mode"] == "zygote":
-        support.load_typeguard()
     _silence()
     _add_environment(orders)
     if orders["mode"] == "zygote":
