@@ -235,7 +235,13 @@ class Session:
         preload = plan.preload if start_mode == "zygote" else ()
         return Run(
             plan=plan,
-            launch=Launch(environment=environment, bundle=bundle, wall=wall, preload=preload),
+            launch=Launch(
+                environment=environment,
+                bundle=bundle,
+                wall=wall,
+                preload=preload,
+                is_command=bool(plan.command),
+            ),
             limits=limits or self.limits,
             checks=manner.checks,
             request=message,
@@ -318,6 +324,7 @@ class Session:
         wall = (time.monotonic_ns() - run.started_ns) / 1e9
         return Circumstances(
             plan=run.plan,
+            is_command=run.launch.is_command,
             limits=run.limits,
             checks=run.checks,
             start=run.start,
@@ -341,11 +348,12 @@ class Session:
             if plan.file is not None and not any(plan.file.is_relative_to(path) for path in own):
                 own.append(plan.file)
             granted = grants(plan.environment, bundle, own)
+        start_mode: StartMode = "exec" if plan.command else self._start_mode
         if not artifacts:
-            return granted, self._start_mode
+            return granted, start_mode
         known = [*granted, *map(str, (*self.policy.read_only, *self.policy.writable))]
         more = grants_for(artifacts, self.isolation, known)
-        return (*granted, *more), "exec" if more else self._start_mode
+        return (*granted, *more), "exec" if more else start_mode
 
     def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
         held = {**self._mechanism.enforced_by(limits), "open_files": "rlimit"}
@@ -376,7 +384,9 @@ class Session:
 def _code(step: Step) -> str:
     if step.source is not None:
         return step.source
-    assert step.file is not None  # a step has one of the two
+    if step.command:
+        return ""
+    assert step.file is not None  # a step has one of the three
     try:
         return step.file.read_text("utf-8", errors="replace")
     except FileNotFoundError:

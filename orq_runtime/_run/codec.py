@@ -7,6 +7,7 @@ holds NaN or infinities, which is only sent where the caller allowed it.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from orq_runtime._run import exact
+from orq_runtime._run import argv, exact
 from orq_runtime._run.plain import Walk, simpler_with
 from orq_runtime.errors import BadCall
 from orq_runtime.model.artifact import Artifact
@@ -70,6 +71,9 @@ def encode_request(
 
     The artifacts among the inputs are added to `artifacts`; the step gets their paths.
     """
+    if plan.command:
+        texts = _texts(inputs, artifacts)
+        return argv.step_request(plan, texts, environ=environ, seal=seal, manner=manner)
     about: dict[str, object] = {
         "file": None if plan.file is None else str(plan.file),
         "source": plan.source,
@@ -110,6 +114,15 @@ def _inputs(
         return (_NAN if walk.has_nan else _BIG), exact.dumps(made, allow_nan=allow_nan)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadCall(f"the inputs cannot be sent as JSON: {error}") from error
+
+
+def _texts(inputs: Mapping[str, object], artifacts: list[Artifact]) -> dict[str, str]:
+    """Each input as a word of a command: a text as it is, anything else as JSON."""
+    values = json.loads(_inputs(inputs, artifacts, allow_nan=False)[1])
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in values.items()
+    }
 
 
 def _may_hold_nan(value: object) -> bool:

@@ -4,18 +4,17 @@ Rules of this file:
 
 1. A command starts like a run without a zygote, and the same machine decides how it ended.
 2. The writable folder is given to the run's user before, and is a stranger's afterwards: whoever
-   reads it checks what is there (`_fs.open_beneath`).
+   reads it checks what is there, as `_supply/files` does.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orq_runtime._run import drive_sync
+from orq_runtime._run.argv import command_request
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.cgroup import Mechanism
 from orq_runtime._run.codec import new_seal
@@ -30,21 +29,8 @@ from orq_runtime._run.wall import command_wall
 from orq_runtime.errors import NeverStarted
 from orq_runtime.model.command import Command, CommandEnd
 from orq_runtime.model.outcome import Outcome
-from orq_sandbox import wire
 
-__all__ = ["Commands", "command_request"]
-
-
-def command_request(
-    argv: Sequence[str], *, environ: Mapping[str, str], folder: Path | None, seal: bytes
-) -> bytes:
-    """The REQUEST of a command; without a folder it starts in the run's own."""
-    document = {
-        "argv": list(argv),
-        "environ": {**GUEST_VARIABLES, **environ},
-        "folder": None if folder is None else str(folder),
-    }
-    return wire.frame(wire.REQUEST, seal + json.dumps(document).encode())
+__all__ = ["Commands"]
 
 
 class Commands:
@@ -62,7 +48,10 @@ class Commands:
         """Run it to its end. Blocks. Raises `SandboxError` when it could not be started."""
         seal = new_seal()
         request = command_request(
-            command.argv, environ=command.environ, folder=command.folder, seal=seal
+            command.argv,
+            environ={**GUEST_VARIABLES, **command.environ},
+            folder=command.folder,
+            seal=seal,
         )
         started_ns = time.monotonic_ns()
         slot = self._launched(command)

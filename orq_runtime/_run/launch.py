@@ -33,6 +33,7 @@ class Launch:
     bundle: Path
     wall: Wall
     preload: tuple[str, ...] = ()
+    is_command: bool = False
 
 
 def launch(
@@ -63,6 +64,9 @@ def launch(
 
 def launch_exec(guests: Guests, what: Launch, ground: Ground, leaf: Leaf) -> Slot:
     """A process of its own for one run: the same harness without a zygote. It owns the ground."""
+    if what.is_command:
+        python = what.environment.interpreter.path
+        return launch_command(python, what.bundle, what.wall, ground, leaf)
 
     def start(descriptors: list[int], run: Mapping[str, object]) -> subprocess.Popen[bytes]:
         return launch(guests, what, ground, "exec", descriptors, run)
@@ -76,7 +80,11 @@ def launch_command(python: Path, bundle: Path, wall: Wall, ground: Ground, leaf:
     def start(descriptors: list[int], run: Mapping[str, object]) -> subprocess.Popen[bytes]:
         orders = {
             "mode": "command",
-            "wall": wall.policy(scratch=ground.scratch, run_uid=ground.run_uid),
+            "wall": {
+                **wall.policy(scratch=ground.scratch, run_uid=ground.run_uid),
+                # programs copy files with their times and modes, and take a refusal for a failure
+                "feigns_attributes": True,
+            },
             "run": dict(run),
         }
         return start_guest(python, bundle, orders, descriptors)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +49,6 @@ class Wall:
     tmp_bytes: int | None = None
     tmp_inodes: int | None = None
     rlimits: tuple[tuple[str, int], ...] = ()
-    feigns_attributes: bool = False
 
     def policy(self, *, scratch: Path, run_uid: int | None) -> dict[str, object]:
         """The policy document the guest confines itself by."""
@@ -62,7 +61,6 @@ class Wall:
             "tmp_bytes": self.tmp_bytes,
             "tmp_inodes": self.tmp_inodes,
             "rlimits": dict(self.rlimits),
-            "feigns_attributes": self.feigns_attributes,
             "run_uid": run_uid,
             "scratch": str(scratch),
             "host_pid": os.getpid(),
@@ -109,9 +107,7 @@ def command_wall(tier: str, command: Command, bundle: Path, *, has_cgroup: bool)
     writable = () if command.writable is None else (command.writable,)
     policy = Policy(network=command.network, writable=writable)
     readable = (*system_grants(command.interpreter, bundle), *_texts(command.read_only))
-    wall = wall_of(tier, policy, command.limits, readable, has_cgroup=has_cgroup)
-    # build tools copy files with their times and modes, and take a refusal for a failure
-    return replace(wall, feigns_attributes=True)
+    return wall_of(tier, policy, command.limits, readable, has_cgroup=has_cgroup)
 
 
 @functools.cache

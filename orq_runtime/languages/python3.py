@@ -46,6 +46,7 @@ class Python3:
             import_roots=roots,
             components=components,
             preload=tuple(_preloads(code, environment)),
+            command=step.command,
         )
 
 

@@ -35,8 +35,9 @@ CALL: Final = Manner()
 class RunPlan:
     """Which function to call, in which environment, with what importable. Data only.
 
-    `file` or `source` holds the code; `import_roots` go on the guest's path behind the
-    environment's packages; `preload` are modules a zygote imports ahead of time, best effort.
+    In place of a function there may be a `command`, whose placeholders are still open. `file` or
+    `source` holds the code; `import_roots` go on the guest's path behind the environment's
+    packages; `preload` are modules a zygote imports ahead of time, best effort.
     """
 
     environment: Environment
@@ -46,3 +47,4 @@ class RunPlan:
     import_roots: tuple[Path, ...] = ()
     components: tuple[Component, ...] = ()
     preload: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()

@@ -14,6 +14,7 @@
     outputs:
       - {name: greeting, type: message}
 
+`parameters: {command: [convert, "{picture}", out.png]}` runs a program in place of a function.
 `file` begins with its component's name, and a component is the folder of that name beside the
 document. `type` is a label and checks nothing.
 """
@@ -44,9 +45,18 @@ _WORKFLOW: Final = ("apiVersion", "name", "imports", "steps", "types", "dataAggr
 _STEP: Final = ("name", "passed", "config", "runtime", "resources", "inputs", "outputs")
 _CONFIG: Final = ("runtime", "resources")
 _RUNTIME: Final = ("language", "type", "name", "customImage", "imports", "parameters")
-_PARAMETERS: Final = ("file", "function")
+_PARAMETERS: Final = ("file", "function", "command")
 _LANGUAGE_WORDS: Final = ("language", "type", "name")
 _REFERENCE = re.compile(r"\s*\(\(.*\)\)\s*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Code:
+    """What a step runs: a function of a file, or a command."""
+
+    file: Path | None
+    function: str
+    command: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,13 +164,14 @@ class _Reader:
         where, resources = self._config(node, entries)
         runtime = self._part(where, "a `runtime`", _RUNTIME)
         self._language(where, runtime)
-        file, function, component = self._parameters(where, runtime)
+        code, component = self._parameters(where, runtime)
         inputs, references = self._inputs(entries)
         outputs = self._outputs(entries)
         return StepDocument(
             step=Step(
-                file=file,
-                function=function,
+                file=code.file,
+                function=code.function,
+                command=code.command,
                 components=self._folders(runtime, component),
                 requirements=requirements,
                 outputs=outputs,
@@ -206,17 +217,34 @@ class _Reader:
         except RequestError as error:
             raise self._document.error(value, error.message, hint=error.hint) from error
 
-    def _parameters(self, node: yaml.Node, runtime: _Entries) -> tuple[Path, str, str]:
-        """The step's file, its function, and the name of the file's component."""
+    def _parameters(self, node: yaml.Node, runtime: _Entries) -> tuple[_Code, str | None]:
+        """What the step runs, and the name of its file's component."""
         if "parameters" not in runtime:
             raise self._document.error(node, "a runtime without `parameters`")
         where = runtime["parameters"][1]
         parameters = self._part(where, "the `parameters`", _PARAMETERS)
-        for name in _PARAMETERS:
+        command: tuple[str, ...] = ()
+        if "command" in parameters:
+            key, value = parameters["command"]
+            if "function" in parameters:
+                raise self._document.error(key, "a step has a `function` or a `command`, not both")
+            nodes = self._document.items(value, "`command`")
+            command = tuple(self._document.text(word, "a word of `command`") for word in nodes)
+            if not command:
+                raise self._document.error(value, "an empty `command`")
+        for name in () if command else ("file", "function"):
             if name not in parameters:
                 raise self._document.error(where, f"no `{name}` in the `parameters`")
-        function = self._document.text(parameters["function"][1], "`function`")
-        node = parameters["file"][1]
+        function = ""
+        if not command:
+            function = self._document.text(parameters["function"][1], "`function`")
+        file, component = None, None
+        if "file" in parameters:
+            file, component = self._file(parameters["file"][1])
+        return _Code(file=file, function=function, command=command), component
+
+    def _file(self, node: yaml.Node) -> tuple[Path, str]:
+        """A step's file, and the name of its component."""
         text = self._document.text(node, "`file`")
         path = PurePosixPath(text)
         if path.is_absolute() or ".." in path.parts or len(path.parts) < 2:
@@ -230,9 +258,9 @@ class _Reader:
         if not file.is_file():
             inside = "/".join(path.parts[1:])
             raise self._document.error(node, f"no file `{inside}` in component `{component}`")
-        return file, function, component
+        return file, component
 
-    def _folders(self, runtime: _Entries, component: str) -> list[Path]:
+    def _folders(self, runtime: _Entries, component: str | None) -> list[Path]:
         """The folders of all components: as imported, then the file's own, then those given."""
         folders: dict[str, Path] = {}
         if "imports" in runtime:
@@ -241,7 +269,8 @@ class _Reader:
                 if name in (".", "..") or "/" in name:
                     raise self._document.error(node, f"an import is a component's name: `{name}`")
                 folders[name] = self._folder(name, node)
-        for name, folder in {component: self._base / component, **self._components}.items():
+        own = {} if component is None else {component: self._base / component}
+        for name, folder in {**own, **self._components}.items():
             folders.setdefault(name, folder)
         return list(folders.values())
 
