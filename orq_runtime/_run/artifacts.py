@@ -4,7 +4,8 @@
 
     <cache>/artifacts/v1/<key>/<name>    one artifact, a file or a folder; complete and read-only
 
-The key is the digest of name and content, so that the same output of two runs is kept once.
+The key is the digest of name and content, so that the same output of two runs is kept once. When a
+run last gave it is the folder's mtime. Nothing is removed but by `clean`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +24,7 @@ from orq_runtime._digest import Digest
 from orq_runtime._run.workdir import Entry, Refused, WorkFolder
 from orq_runtime.model.artifact import Artifact
 
-__all__ = ["ArtifactStore", "PlainFolder"]
+__all__ = ["ArtifactStore", "PlainFolder", "clean"]
 
 _CHUNK: Final = 1 << 20
 
@@ -89,9 +91,29 @@ class ArtifactStore:
         except OSError:
             if not target.is_dir():
                 raise
+            os.utime(target)  # its last use
         else:
             target.chmod(0o555)  # not before: a folder without its write bit cannot be moved
         return target
+
+
+def clean(cache_dir: Path, *, older_than_seconds: float = 0.0) -> tuple[int, int]:
+    """Remove the artifacts that no run gave for so long; how many, and their bytes.
+
+    Whoever still needs one has put it elsewhere: nothing says that it is in use.
+    """
+    root = cache_dir / "artifacts" / "v1"
+    latest = time.time() - older_than_seconds
+    removed = freed = 0
+    for target in sorted(root.iterdir()) if root.is_dir() else ():
+        if target.stat().st_mtime > latest:
+            continue
+        freed += sum(path.lstat().st_size for path in target.rglob("*") if path.is_file())
+        with _fs.scratch(cache_dir / "staging") as folder:
+            target.chmod(0o700)  # a folder that is not writable cannot be moved
+            target.rename(folder / target.name)
+        removed += 1
+    return removed, freed
 
 
 class PlainFolder:

@@ -3,7 +3,8 @@
 Rules of this file:
 
 1. No clock and no I/O: bytes, ends of streams and the time are arguments.
-2. What the step may send, and when, is `_NEXT`; all else is a violation and ends the run.
+2. What the step may send, and when, is `_NEXT` (`_NEXT_WITHOUT_CALL` where its function is only
+   described or checked); all else is a violation and ends the run.
 3. An answer, once whole and under the run's seal, stands: a deadline, a cancel or a crash that
    comes later changes nothing.
 4. With a RESULT the run `is_settled`, and may be handed over while its one process is being ended.

@@ -225,6 +225,13 @@ def _cache(commands: _Commands[_Parser]) -> None:
             one.add_argument("keys", metavar="KEY", nargs=many, help="a key, or how it begins")
         if name == "prune":
             add_pruning(one)
+        if name in ("prune", "clean"):
+            one.set_defaults(older_than=None)
+            one.add_argument(
+                "--artifacts",
+                action="store_true",
+                help="remove the collected outputs of runs too, whoever still needs them",
+            )
         if name == "verify":
             one.add_argument("--repair", action="store_true", help="make anew what was edited")
         add_cache_dir(one)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Final
 
-from orq_runtime._run import bundle
+from orq_runtime._run import artifacts, bundle
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import supplying
 from orq_runtime.cli import jsontext
@@ -65,7 +65,7 @@ def _size(options: Options) -> int:
 def _clean(options: Options) -> int:
     settings = settings_of(options)
     report = Supplier(settings=settings).clean()
-    return _report(options, report, bundle.clean(settings.cache_dir))
+    return _report(options, _with_artifacts(options, report), bundle.clean(settings.cache_dir))
 
 
 def _prune(options: Options) -> int:
@@ -73,7 +73,17 @@ def _prune(options: Options) -> int:
     report = Supplier(settings=settings).prune(
         max_bytes=options.max_size, older_than_seconds=options.older_than
     )
-    return _report(options, report, bundle.clean(settings.cache_dir, only_old=True))
+    bundles = bundle.clean(settings.cache_dir, only_old=True)
+    return _report(options, _with_artifacts(options, report), bundles)
+
+
+def _with_artifacts(options: Options, report: CleanReport) -> CleanReport:
+    """The report, with the artifacts of runs removed as well where that is asked for."""
+    if not options.artifacts:
+        return report
+    age = options.older_than or 0.0
+    count, freed = artifacts.clean(settings_of(options).cache_dir, older_than_seconds=age)
+    return replace(report, artifacts=count, freed_bytes=report.freed_bytes + freed)
 
 
 def _report(options: Options, report: CleanReport, bundles: int) -> int:
@@ -81,6 +91,8 @@ def _report(options: Options, report: CleanReport, bundles: int) -> int:
     lines = [f"removed {_count(report.removed, 'environment')}, {as_size(report.freed_bytes)}"]
     if report.others:
         lines.append(f"removed {_count(report.others, 'other thing')} that led to none")
+    if report.artifacts:
+        lines.append(f"removed {_count(report.artifacts, 'artifact')} of runs")
     lines += [f"kept {text}" for text in report.kept]
     _put(options, {**asdict(report), "kept": list(report.kept)}, lines)
     return 0

@@ -85,6 +85,7 @@ class Options(argparse.Namespace):
     max_size: int | None
     older_than: float | None
     repair: bool
+    artifacts: bool
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:

@@ -49,11 +49,13 @@ class StoreSize:
 class CleanReport:
     """What a cleaning removed, and what it kept and why.
 
-    `removed` are environments, `others` are wheels, builds, locks and the like that led to none.
+    `removed` are environments, `others` are wheels, builds, locks and the like that led to none,
+    `artifacts` the collected outputs of runs.
     """
 
     removed: int = 0
     others: int = 0
+    artifacts: int = 0
     freed_bytes: int = 0
     kept: tuple[str, ...] = ()
 

@@ -124,3 +124,22 @@ def test_a_wrong_declaration_in_a_document_has_its_place(cli: Cli, tmp_path: Pat
 
     assert 2 == said.code
     assert f"{path}:12:11: output `../result` is not a path in the working folder" in said.err
+
+
+def test_artifacts_stay_until_they_are_to_go(tmp_path: Path) -> None:
+    """`cache clean` leaves them; `--artifacts` removes them, by age where one is given."""
+    steps = tmp_path / "steps.py"
+    steps.write_text(_STEPS, "utf-8")
+    cli = Cli(cache=tmp_path / "cache", steps=steps)
+    words = ("--output", "result", "--output-format", "json")
+    outputs = cli("run", cli.step("write"), "-i", "n:=1", *words).document["outputs"]
+    assert isinstance(outputs, dict)
+    artifact = Path(outputs["result"]["path"])
+
+    kept = cli("cache", "clean")
+    young = cli("cache", "prune", "--artifacts", "--older-than", "1d")
+    assert (0, 0, True) == (kept.code, young.code, artifact.is_file())
+    removed = cli("cache", "clean", "--artifacts")
+
+    assert (0, False) == (removed.code, artifact.exists())
+    assert "removed 1 artifact of runs" in removed.out

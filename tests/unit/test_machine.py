@@ -86,6 +86,28 @@ def test_each_end_has_its_verdict(
     assert (verdict, began) == (end.verdict, end.began)
 
 
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ((_PARKED, _RESULT), "ok"),
+        ((_PARKED, _FAILURE), "failure"),
+        ((_PARKED, _BEGAN), "protocol_violation"),
+        ((_PARKED, _BEGAN, _RESULT), "protocol_violation"),
+        ((_PARKED, _FORGED), "protocol_violation"),
+        ((_RESULT,), "protocol_violation"),
+    ],
+)
+def test_a_run_that_calls_nothing_does_not_begin(answer: tuple[bytes, ...], verdict: str) -> None:
+    """Where a function is only described or checked, its answer comes at once, or it is a lie."""
+    machine = Machine(Limits(), deadline_ns=_DEADLINE, seal=_SEAL, calls=False)
+    for chunk in answer:
+        machine.saw("result", chunk, 0)
+    machine.saw("status", _status(0), 0)
+    _end(machine)
+
+    assert (verdict, "no") == (machine.conclusion().verdict, machine.conclusion().began)
+
+
 def test_an_answer_releases_the_step() -> None:
     """Once the answer is whole the request is closed, and only once."""
     machine = _machine()
