@@ -81,6 +81,7 @@ class Run:
     start: Start = "warm"
     slot: Slot | None = None
     machine: Machine | None = None
+    sent_ns: int | None = None
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -251,7 +252,11 @@ class Session:
             start_mode=start_mode,
             calls=manner.purpose == "call",
             wanted=wanted,
-            timings={"supply": (supplied_ns - started_ns) / 1e9},
+            timings={
+                "queue": 0.0,
+                "supply": (supplied_ns - started_ns) / 1e9,
+                "prepare": (time.monotonic_ns() - supplied_ns) / 1e9,
+            },
         )
 
     def claim(self, run: Run) -> tuple[Slot, Machine]:
@@ -275,6 +280,7 @@ class Session:
             run.start = "cold"
         now = time.monotonic_ns()
         run.timings["claim"] = (now - before) / 1e9
+        run.sent_ns = now
         deadline_ns = now + int(run.limits.wall_seconds * 1e9)
         run.machine = Machine(
             run.limits,
@@ -331,7 +337,8 @@ class Session:
             isolation=self.isolation,
             wall_seconds=wall,
             enforced_by=self._enforced_by(run.limits),
-            timings={**run.timings, "total": wall},
+            timings={**run.timings, "total": run.timings["queue"] + wall},
+            sent_ns=run.sent_ns,
         )
 
     def _granted(

@@ -41,7 +41,9 @@ _COERCED_PARTS: Final = {"path", "how", "value", "became"}
 _RESULT_PARTS: Final = {"timings", "usage", "value"}
 _MOST_COERCED: Final = 256
 _LONGEST_TEXT: Final = 4096
-_LAPS = frozenset(("decode", "load", "check", "call", "check_result", "encode"))
+_LAPS = frozenset(
+    ("received", "decode", "load", "bind", "convert", "check", "call", "check_result", "encode")
+)
 
 
 class Result(NamedTuple):
@@ -193,7 +195,10 @@ def _coercion(item: object) -> Coercion:
 
 
 def decode_timings(document: object) -> dict[str, float]:
-    """The guest's timings, in seconds. Raises `wire.WireError` on unknown names or non-numbers."""
+    """The guest's timings in seconds, and its `received`, a moment of the clock it shares with us.
+
+    Raises `wire.WireError` on unknown names or non-numbers.
+    """
     if not isinstance(document, dict) or not document.keys() <= _LAPS:
         raise wire.WireError("timings are not the known ones")
     for value in document.values():

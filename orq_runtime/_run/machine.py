@@ -76,6 +76,7 @@ class Conclusion:
     cpu_seconds: float | None
     peak_memory_bytes: int | None
     is_disk_full: bool
+    answered_ns: int | None
 
 
 class Machine:
@@ -112,6 +113,7 @@ class Machine:
         self._init = wire.Decoder({wire.STATUS: wire.STATUS_BODY.size})
         self._state = "new"
         self._answer: tuple[int, bytes] | None = None
+        self._answered_ns: int | None = None
         self._status: tuple[int, int, int, bool] | None = None
         self._open = {"result", "stdout", "stderr", "status"}
         self._stopped: str | None = None
@@ -192,6 +194,7 @@ class Machine:
         self._state = self._next[self._state][kind]
         self._has_begun = self._has_begun or kind == wire.BEGAN
         if self._state == "answered":
+            self._answered_ns = now_ns
             mark = len(self._seal)
             if kind == wire.RESULT:
                 self._must_end = self._must_end or body[mark : mark + 1] != wire.ALONE
@@ -271,6 +274,7 @@ class Machine:
             cpu_seconds=None if cpu is None else cpu / 1e6,
             peak_memory_bytes=None if peak is None else peak * 1024,
             is_disk_full=is_full,
+            answered_ns=self._answered_ns,
         )
 
     def _began(self) -> Literal["no", "yes", "unknown"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,7 +46,7 @@ _HINTS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What is known of a run beside what the machine saw.
+    """What is known of a run beside what the machine saw. `sent_ns` is when its request went out.
 
     A command ends well where a function leaves no result: by exit status 0. `plan` is None for a
     command that is no step.
@@ -59,6 +60,7 @@ class Circumstances:
     wall_seconds: float
     timings: Mapping[str, float]
     enforced_by: Mapping[str, str]
+    sent_ns: int | None = None
     checks: Checks = field(default_factory=Checks)
 
     @property
@@ -120,12 +122,16 @@ def never_began(reason: str, seen: Circumstances) -> Outcome:
 
 def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outcome:
     if end.verdict == "ok" and end.answer is not None:
+        before_ns = time.monotonic_ns()
         found = decode_result(end.answer, allow_nan=seen.checks.nan == "allow")
+        decoded = (time.monotonic_ns() - before_ns) / 1e9
         if end.wait_status is None:
             cpu_seconds, peak_bytes = found.usage
             usage = replace(outcome.usage, cpu_seconds=cpu_seconds, peak_memory_bytes=peak_bytes)
             outcome = replace(outcome, usage=usage)
-        timings = {**outcome.timings, **found.timings}
+        timings = {**outcome.timings, **_phases(found.timings, end, seen)}
+        timings["receive"] = timings.get("receive", 0.0) + decoded
+        timings["total"] = timings.get("total", 0.0) + decoded
         return replace(outcome, value=found.value, timings=timings, coerced=found.coerced)
     if end.verdict == "failure" and end.answer is not None:
         verdict, failure, laps, coerced = decode_failure(end.answer)
@@ -135,12 +141,24 @@ def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outc
             verdict=verdict,
             failure=failure,
             hint=hint,
-            timings={**outcome.timings, **laps},
+            timings={**outcome.timings, **_phases(laps, end, seen)},
             coerced=coerced,
         )
     if end.verdict == "ok":
         return replace(outcome, exit_status=0)
     return _with_status(outcome, end, seen.limits)
+
+
+def _phases(laps: dict[str, float], end: Conclusion, seen: Circumstances) -> dict[str, float]:
+    """The guest's phases, between the way there and the way back, on the clock of both sides."""
+    received = laps.pop("received", None)
+    if received is None or seen.sent_ns is None or end.answered_ns is None:
+        return laps
+    sent, answered = seen.sent_ns / 1e9, end.answered_ns / 1e9
+    longest = max(0.0, answered - sent)  # a guest may say what it likes
+    send = min(max(0.0, received - sent), longest)
+    receive = min(max(0.0, answered - received - sum(laps.values())), longest)
+    return {"send": send, **laps, "receive": receive}
 
 
 def _with_status(outcome: Outcome, end: Conclusion, limits: Limits) -> Outcome:

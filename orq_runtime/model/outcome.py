@@ -38,7 +38,7 @@ class Outcome:
     parked). `isolation` is the tier in force; `enforced_by` names what enforces each limit.
     `exit_status` or `signal` is how the process ended, where it ended by itself. `stdout` and
     `stderr` are complete up to their limits; beyond, head and tail are kept and `*_dropped` counts
-    the bytes between. `timings` are seconds by phase.
+    the bytes between. `timings` are seconds by phase, those that the run reached, and `total`.
 
     `outputs` are the declared outputs by name, collected from the run's working folder. `written`
     lists the files that were there, declared or not, where outputs were asked for (the first

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 import typing
 
 from orq_sandbox import convert, forms, hints, later, typecheck
@@ -23,6 +24,7 @@ from orq_sandbox.mismatch import Unmade, mismatch
 
 __all__ = ["Call"]
 
+_now = time.monotonic
 _MISSING = inspect.Parameter.empty
 _SAMPLE = 32
 _FUNCTIONS = ("function", "method", "builtin_function_or_method")
@@ -38,7 +40,10 @@ class Call:
         typecheck: str = "all",
         coerce: bool = False,
         nan: str = "error",
+        spent: typing.Optional[typing.List[float]] = None,
     ) -> None:
+        """`spent` is a sum that the seconds of converting inputs are added to."""
+        self._spent = [0.0] if spent is None else spent
         self.function = function
         self.coerced: list = []
         self._parameters = _parameters(function)
@@ -199,7 +204,7 @@ class Call:
     def _converted(
         self, name: str, value: typing.Any, slot: tuple, path: str, wrong: list
     ) -> typing.Any:
-        made, found = _tried(value, slot, path, is_checked=self._is_checked)
+        made, found = _tried(value, slot, path, self._spent, is_checked=self._is_checked)
         if not found:
             return made
         if self._may_coerce:
@@ -207,7 +212,7 @@ class Call:
 
             meant, changes = coerce.coerced(value, self._hint_of(name), self._scope, path)
             if changes:
-                again, still = _tried(meant, slot, path, is_checked=True)
+                again, still = _tried(meant, slot, path, self._spent, is_checked=True)
                 if not still:
                     self.coerced += changes
                     return again
@@ -260,12 +265,16 @@ class Call:
 
 
 def _tried(
-    value: typing.Any, slot: tuple, path: str, *, is_checked: bool
+    value: typing.Any, slot: tuple, path: str, spent: typing.List[float], *, is_checked: bool
 ) -> typing.Tuple[typing.Any, list]:
     """The converted value, and what is wrong with it."""
     converter, checker = slot
     try:
-        made = value if converter is None else converter(value)
+        made = value
+        if converter is not None:
+            before = _now()
+            made = converter(value)
+            spent[0] += _now() - before
         if not is_checked:
             return (made.value if isinstance(made, Unmade) else made), []
         if checker is None or checker.accepts(made):

@@ -40,19 +40,39 @@ _CANNED = {
 }
 
 
+_now = time.monotonic  # as it is before a step may have put another in its place
+_PHASES = ("decode", "load", "bind", "check", "call", "check_result", "encode")
+
+
 class _Clock:
-    """Seconds between named moments, what was coerced, and how much a failure may tell."""
+    """Seconds between named moments, what was coerced, and how much a failure may tell.
+
+    `received` is when it starts, by the clock that the host has too. What was `spent` on converting
+    is no part of checking.
+    """
 
     def __init__(self) -> None:
-        self._last = time.monotonic()
-        self.laps: dict = {}
+        self._last = _now()
+        self.laps: dict = {"received": self._last}
+        self.spent = [0.0]
         self.shows_locals = False
         self.coerced: list = []
 
     def lap(self, name: str) -> None:
-        now = time.monotonic()
-        self.laps[name] = now - self._last
+        now = _now()
+        seconds = now - self._last
         self._last = now
+        if name == "check":
+            self.laps["convert"] = self.spent[0]
+            seconds -= self.spent[0]
+        self.laps[name] = seconds
+
+    def stop(self) -> None:
+        """The phase that is under way ends here, and no other follows."""
+        for name in _PHASES:
+            if name not in self.laps:
+                self.lap(name)
+                return
 
 
 def serve(
@@ -147,6 +167,7 @@ def _answer(
     except BaseException as error:  # the child's top level: every exception becomes data
         verdict = limit_of(error, is_all_disk_ours=is_all_disk_ours) or "raised"
         said = _described(error, shows_locals=clock.shows_locals)
+    clock.stop()
     said.update(verdict=verdict, timings=clock.laps)
     if clock.coerced:
         said["coerced"] = clock.coerced[:_MOST_COERCED]
@@ -183,7 +204,8 @@ def _run(
     function = load.function_of(module, asked["function"])
     clock.lap("load")
     checks = asked.get("checks") or _STRICT
-    call = Call(function, typecheck=checks[0], coerce=checks[1], nan=checks[2])
+    call = Call(function, typecheck=checks[0], coerce=checks[1], nan=checks[2], spent=clock.spent)
+    clock.lap("bind")
     if "purpose" in asked:
         document = _answer_without_call(json, asked, call)
         clock.coerced = call.coerced
