@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -23,6 +24,9 @@ def chained(secret):
 
 def group():
     raise ExceptionGroup("many", [ValueError("one"), KeyError("two")])
+
+def returns():
+    return "\x1b]0;t\x07\u202e\x9b2J\x7f\u2028"
 
 def hostile():
     raise type("\\x1b[31m\\n", (Exception,), {})("\\x1b]0;title\\x07\\u202eevil\\x9b2J\\r\\u2066")
@@ -101,3 +105,18 @@ def test_a_terminal_gets_colours_and_a_file_none(cli: Cli) -> None:
     assert "\x1b" not in dumb
     assert not re.search("\x1b\\[[0-9;]*3[0-9]", monochrome)
     assert dumb == re.sub("\x1b\\[[0-9;]*m", "", coloured)
+
+
+def test_a_result_cannot_drive_a_terminal_either(cli: Cli) -> None:
+    """On a terminal its text is escaped as JSON may; it is still the same value."""
+    master, slave = os.openpty()
+    try:
+        process = cli.start("run", cli.step("returns"), stdout=slave)
+        os.close(slave)
+        shown = read_terminal(master).decode()
+        process.communicate(timeout=120)
+    finally:
+        os.close(master)
+
+    assert not re.search("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e]", shown)
+    assert "\x1b]0;t\x07\u202e\x9b2J\x7f\u2028" == json.loads(shown)

@@ -21,6 +21,9 @@ def use_values() -> None:
     assert_type(orq.Step(file=Path("steps/hello.py"), function="greet"), orq.Step)
     assert_type(orq.Step(source="def f(): ...", function="f", requirements=["numpy"]), orq.Step)
     assert_type(orq.Step.from_json(step.to_json()), orq.Step)
+    assert_type(orq.Step("steps/hello.py", "greet", outputs=["greeting", "plots/"]), orq.Step)
+    assert_type(orq.Step("steps/hello.py", "greet", outputs={"plots": "plots"}), orq.Step)
+    assert_type(orq.Artifact("circuit.json").path, Path)
     assert_type(orq.Limits(wall_seconds=1.5).result_bytes, int)
 
 
@@ -35,6 +38,11 @@ def use_a_runtime(step: orq.Step, inputs: Iterable[dict[str, object]]) -> StepRu
         assert_type(runtime.submit(step, {"name": "Ada"}), Future[orq.Outcome])
         for each in runtime.map(step, inputs):
             assert_type(each, orq.Outcome)
+        assert_type(runtime.check(step, {"name": "Ada"}), orq.Outcome)
+        assert_type(runtime.schema(step), dict[str, object])
+        made = runtime.run(step, outputs=["circuit"], outputs_dir="out", keep_files=True)
+        assert_type(made.outputs["circuit"], orq.Artifact)
+        runtime.run(step, {"circuit": made.outputs["circuit"]}, show_locals=True)
         return runtime
 
 
@@ -43,6 +51,8 @@ async def use_an_async_runtime(step: orq.Step, inputs: Iterable[dict[str, object
     async with orq.AsyncRuntime() as runtime:
         assert_type(await runtime.supply(step), orq.Environment)
         assert_type(await runtime.run(step, {"name": "Ada"}), orq.Outcome)
+        assert_type(await runtime.check(step, {"name": "Ada"}), orq.Outcome)
+        assert_type(await runtime.schema(step), dict[str, object])
         async for each in runtime.map(step, inputs):
             assert_type(each, orq.Outcome)
 
