@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Event", "Phase", "Sink", "ignore"]
+__all__ = ["Event", "Phase", "Sink", "State", "Unit", "ignore"]
 
 Phase = Literal[
     "resolve", "download", "build", "install", "compile", "publish", "wait", "hit", "support", "run"
 ]
+State = Literal["started", "moved", "done"]
+Unit = Literal["bytes", "packages", "modules", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,16 +20,37 @@ class Event:
     """One moment of progress.
 
     `state` is `started`, `moved` or `done`. `subject` names what it is about (a package, an
-    environment key), `message` is a sentence for people, and `done` of `total` are bytes or
-    packages, 0 where not known.
+    environment key), `message` is a sentence for people, and `done` of `total` are what `unit`
+    says, 0 where not known. Bytes that have come are estimated until the file is there.
     """
 
     phase: Phase
-    state: Literal["started", "moved", "done"]
+    state: State
     subject: str = ""
     message: str = ""
     done: int = 0
     total: int = 0
+
+    @property
+    def unit(self) -> Unit:
+        """What `done` and `total` count."""
+        if self.phase == "download":
+            return "bytes"
+        if not self.total:
+            return "none"
+        return "modules" if self.phase == "compile" else "packages"
+
+    def to_json(self) -> dict[str, object]:
+        """The event as a line of an event stream has it, without its time."""
+        return {
+            "event": self.phase,
+            "state": self.state,
+            "subject": self.subject,
+            "message": self.message,
+            "done": self.done,
+            "total": self.total,
+            "unit": self.unit,
+        }
 
 
 Sink = Callable[[Event], None]

@@ -28,6 +28,7 @@ from orq_runtime._supply.runner import workplace
 from orq_runtime._supply.sources import build_system_of
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.tree import copy_tree, digest_tree, unpack
+from orq_runtime._supply.waiting import exclusively
 from orq_runtime._supply.wheels import LocalWheel, keep_wheel, required_by, stored_wheel
 from orq_runtime.errors import BuildFailed, ResolutionFailed, StoreError
 from orq_runtime.events import Event, Sink
@@ -101,8 +102,8 @@ class Builder:
         if wheel := self.known(source, interpreter):
             return wheel
         key = self._key(source, interpreter)
-        waiting = Event(phase="wait", state="started", subject=source.origin, message="being built")
-        with self._store.exclusively("build", key, on_wait=lambda: self._sink(waiting)):
+        what = f"`{source.origin}` is being built"
+        with exclusively(self._store, self._sink, "build", key, subject=source.origin, what=what):
             if wheel := self.known(source, interpreter):
                 return wheel
             kit: tuple[Pinned, ...] = ()

@@ -28,6 +28,7 @@ from orq_runtime._supply.manifest import write_manifest
 from orq_runtime._supply.resolve import identify
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.uv import Uv
+from orq_runtime._supply.waiting import exclusively
 from orq_runtime.errors import StoreError
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
@@ -129,8 +130,8 @@ class Installer:
         key = digest.key()
         if installed := read_installed(self._store, digest):
             return installed, False
-        waiting = Event(phase="wait", state="started", subject=key, message="another is making it")
-        with self._store.exclusively("environment", key, on_wait=lambda: self._sink(waiting)):
+        what = "the same environment is being made"
+        with exclusively(self._store, self._sink, "environment", key, subject=key, what=what):
             if installed := read_installed(self._store, digest):
                 return installed, False
             with self._store.scratch() as scratch:
@@ -170,7 +171,8 @@ class Installer:
                     self._frame(staged, interpreter)
                     frame.update(frame_of(staged))
 
-            self._uv.run_cached_first("install", arguments, before_second=start_anew)
+            sizes = {item.name: item.size for item in lock.packages}
+            self._uv.run_cached_first("install", arguments, sizes=sizes, before_second=start_anew)
             check_frame(staged, frame, interpreter)
         (staged / ".lock").unlink(missing_ok=True)
         self._sink(Event(phase="install", state="done", subject=key, done=total, total=total))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import selectors
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 __all__ = ["Finished", "run"]
 
 _CHUNK = 1 << 16
+_TICK_SECONDS = 0.2
 _LONGEST_LINE = 1 << 16
 
 
@@ -33,10 +35,12 @@ def run(
     environment: Mapping[str, str],
     deadline_seconds: float,
     on_line: Callable[[str], None],
+    on_tick: Callable[[int], None] | None = None,
     with_stdout: bool = False,
 ) -> Finished:
     """Run a program and hand each line of its stderr (and stdout, if asked) to `on_line`. Blocks.
 
+    `on_tick` is called with its number a few times a second, for who wants to watch it.
     Its whole process group is killed at the deadline, on an exception, and when it has ended:
     what it left running is gone too. Raises OSError when it cannot be started.
     """
@@ -55,7 +59,8 @@ def run(
     try:
         ended = os.pidfd_open(process.pid)
         try:
-            timed_out = not _drain(stream.fileno(), ended, lines, deadline_seconds)
+            tick = None if on_tick is None else functools.partial(on_tick, process.pid)
+            timed_out = not _drain(stream.fileno(), ended, lines, deadline_seconds, tick)
         finally:
             os.close(ended)
     finally:
@@ -67,7 +72,13 @@ def run(
     return Finished(status=process.returncode, timed_out=timed_out)
 
 
-def _drain(pipe: int, ended: int, lines: _Lines, deadline_seconds: float) -> bool:
+def _drain(
+    pipe: int,
+    ended: int,
+    lines: _Lines,
+    deadline_seconds: float,
+    tick: Callable[[], None] | None,
+) -> bool:
     """Read until the program ends; False at the deadline. A daemon may keep the pipe open."""
     os.set_blocking(pipe, False)
     deadline = time.monotonic() + deadline_seconds
@@ -75,7 +86,10 @@ def _drain(pipe: int, ended: int, lines: _Lines, deadline_seconds: float) -> boo
         selector.register(pipe, selectors.EVENT_READ)
         selector.register(ended, selectors.EVENT_READ)
         while (left := deadline - time.monotonic()) > 0:
-            ready = {key.fd for key, _ in selector.select(left)}
+            wait = left if tick is None else min(left, _TICK_SECONDS)
+            ready = {key.fd for key, _ in selector.select(wait)}
+            if tick is not None:
+                tick()
             if pipe in ready and not lines.read(pipe):
                 selector.unregister(pipe)
             if ended in ready:

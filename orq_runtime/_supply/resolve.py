@@ -27,6 +27,7 @@ from orq_runtime._supply.pylock import bare_url, preferences_text, read_pylock
 from orq_runtime._supply.requirements import Declared
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.uv import Uv
+from orq_runtime._supply.waiting import exclusively
 from orq_runtime._supply.wheels import LocalWheel
 from orq_runtime.errors import IndexUnavailable, ResolutionFailed, SupplyError
 from orq_runtime.events import Event, Sink
@@ -152,8 +153,8 @@ class Resolver:
             return lock
         digest = spec.digest()
         key = digest.key()
-        waiting = Event(phase="wait", state="started", subject=key, message="another is resolving")
-        with self._store.exclusively("lock", key, on_wait=lambda: self._sink(waiting)):
+        what = "the same declarations are being resolved"
+        with exclusively(self._store, self._sink, "lock", key, subject=key, what=what):
             last = self.known(spec)
             if last is not None and not is_new:
                 return last

@@ -19,6 +19,7 @@ from orq_runtime._supply.manifest import write_manifest
 from orq_runtime._supply.runner import tail
 from orq_runtime._supply.store import Store
 from orq_runtime._supply.uv import Uv
+from orq_runtime._supply.waiting import exclusively
 from orq_runtime.errors import SupplyError
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
@@ -115,8 +116,8 @@ class Support:
         path = self._store.support / key
         if path.is_dir():  # looked at first: whoever leases it keeps the lock from us
             return path
-        waiting = Event(phase="wait", state="started", subject=key, message="support layer")
-        with self._store.exclusively("support", key, on_wait=lambda: self._sink(waiting)):
+        what = f"the support layer for Python {interpreter.minor} is being made"
+        with exclusively(self._store, self._sink, "support", key, subject=key, what=what):
             if path.is_dir():
                 return path
             self._sink(Event(phase="support", state="started", subject=interpreter.minor))

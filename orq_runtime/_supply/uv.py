@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from orq_runtime._supply import process
+from orq_runtime._supply.downloads import Downloads
 from orq_runtime._supply.store import Store
 from orq_runtime.errors import (
     IndexUnavailable,
@@ -57,19 +58,30 @@ class Uv:
         self._binary = binary
 
     def run(
-        self, phase: Phase, arguments: Sequence[str], *, indexes: bool = False, subject: str = ""
+        self,
+        phase: Phase,
+        arguments: Sequence[str],
+        *,
+        indexes: bool = False,
+        subject: str = "",
+        sizes: Mapping[str, int] | None = None,
     ) -> None:
         """Run one uv command to its end. Blocks.
 
-        `indexes` gives it the user's indexes with their credentials. Raises the `SupplyError` that
-        its messages stand for.
+        `indexes` gives it the user's indexes with their credentials, `sizes` are those of the files
+        that it may fetch. Raises the `SupplyError` that its messages stand for.
         """
         lines: list[str] = []
+        downloads = Downloads(sizes or {})
 
         def on_line(line: str) -> None:
             lines.append(line)
             del lines[:-_KEPT_LINES]
-            self._tell(phase, line)
+            self._tell(phase, line, downloads)
+
+        def on_tick(pid: int) -> None:
+            for event in downloads.wrote(_written_by(pid)):
+                self._sink(event)
 
         argv = [str(self._found()), *arguments]
         try:
@@ -79,6 +91,7 @@ class Uv:
                 environment=self._environment(indexes=indexes),
                 deadline_seconds=_DEADLINE_SECONDS,
                 on_line=on_line,
+                on_tick=on_tick if indexes else None,
             )
         except OSError as error:
             raise SupplyError(
@@ -94,6 +107,7 @@ class Uv:
         phase: Phase,
         arguments: Sequence[str],
         *,
+        sizes: Mapping[str, int] | None = None,
         before_second: Callable[[], None] = lambda: None,
     ) -> None:
         """Run a command without network, and with it only if the cache does not suffice. Blocks.
@@ -106,7 +120,7 @@ class Uv:
             if self._settings.offline:
                 raise
             before_second()
-            self.run(phase, arguments, indexes=True)
+            self.run(phase, arguments, indexes=True, sizes=sizes)
 
     def _found(self) -> Path:
         if self._binary is None:
@@ -142,18 +156,28 @@ class Uv:
                 own["UV_FIND_LINKS"] = ",".join(map(_link, self._settings.find_links))
         return own
 
-    def _tell(self, phase: Phase, line: str) -> None:
+    def _tell(self, phase: Phase, line: str, downloads: Downloads) -> None:
         if found := _DOWNLOADING.match(line):
-            size = int(float(found[2]) * _UNITS.get(found[3], 1))
-            event = Event(phase="download", state="started", subject=found[1], total=size)
+            event = downloads.begin(found[1], int(float(found[2]) * _UNITS.get(found[3], 1)))
         elif found := _DOWNLOADED.match(line):
-            event = Event(phase="download", state="done", subject=found[1])
+            event = downloads.end(found[1])
         elif found := _COUNTED.match(line):
             count = int(found[2])
             event = Event(phase=phase, state="moved", message=line.strip(), done=count, total=count)
         else:
             return
         self._sink(event)
+
+
+def _written_by(pid: int) -> int:
+    """The bytes that a process has written to files and pipes; 0 where that is not told."""
+    try:
+        for line in Path(f"/proc/{pid}/io").read_bytes().splitlines():
+            if line.startswith(b"wchar:"):
+                return int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return 0
 
 
 def _find_binary(path: str | None) -> Path:
