@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Event", "Phase", "Sink", "State", "Unit", "ignore"]
+__all__ = ["EVENT_VERSION", "Event", "Phase", "Sink", "State", "Unit", "ignore"]
 
+EVENT_VERSION = 1
 Phase = Literal[
     "resolve", "download", "build", "install", "compile", "publish", "wait", "hit", "support", "run"
 ]
@@ -30,6 +31,11 @@ class Event:
     message: str = ""
     done: int = 0
     total: int = 0
+
+    @property
+    def activity(self) -> str:
+        """What goes on, by a name: several downloads at once, of everything else one."""
+        return f"{self.phase} {self.subject}" if self.phase == "download" else self.phase
 
     @property
     def unit(self) -> Unit:

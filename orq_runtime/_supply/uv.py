@@ -161,7 +161,7 @@ class Uv:
             event = downloads.begin(found[1], int(float(found[2]) * _UNITS.get(found[3], 1)))
         elif found := _DOWNLOADED.match(line):
             event = downloads.end(found[1])
-        elif found := _COUNTED.match(line):
+        elif (found := _COUNTED.match(line)) and (phase == "resolve") == (found[1] == "Resolved"):
             count = int(found[2])
             event = Event(phase=phase, state="moved", message=line.strip(), done=count, total=count)
         else:

@@ -120,7 +120,7 @@ def _run(commands: _Commands[_Parser]) -> None:
     add_call(parser)
     for add in (add_files, add_checks, add_wall, add_supplying):
         add(parser)
-    add_output(parser, "the value alone (text), or the whole outcome (json)")
+    add_output(parser, "the value alone (text), or the whole outcome (json)", has_events=True)
 
 
 def _check(commands: _Commands[_Parser]) -> None:
@@ -173,7 +173,7 @@ def _supply(commands: _Commands[_Parser]) -> None:
     )
     add_supplying(parser)
     add_isolation(parser, "builds of packages")
-    add_output(parser, "the path alone (text), or all about it (json)")
+    add_output(parser, "the path alone (text), or all about it (json)", has_events=True)
 
 
 def _install(commands: _Commands[_Parser]) -> None:
@@ -192,7 +192,7 @@ def _install(commands: _Commands[_Parser]) -> None:
     parser.add_argument("language", metavar="LANGUAGE", help="python3")
     add_supplying(parser)
     add_isolation(parser, "the making of bytecode")
-    add_output(parser, "a sentence (text), or a document (json)")
+    add_output(parser, "a sentence (text), or a document (json)", has_events=True)
 
 
 def _cache(commands: _Commands[_Parser]) -> None:
@@ -273,8 +273,9 @@ def _schema(commands: _Commands[_Parser]) -> None:
     parser.set_defaults(typecheck="all", coerce=False, nan="error")
     parser.add_argument(
         "target",
-        metavar="TARGET|outcome|failure",
-        help=f"{_TARGET}; outcome: what `--output-format json` prints, failure: the errors in it",
+        metavar="TARGET|outcome|failure|event",
+        help=f"{_TARGET}; outcome: what `--output-format json` prints, failure: the errors in it, "
+        "event: a line of `--output-format ndjson`",
     )
     add_call(parser)
     for add in (add_wall, add_supplying):

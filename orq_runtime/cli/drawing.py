@@ -1,17 +1,16 @@
-"""Progress, failures and tables on a terminal, drawn with rich. The one module that imports it."""
+"""Failures and tables on a terminal, drawn with rich: only `board` imports it too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from orq_runtime.cli.terminal import printable
 
-__all__ = ["Drawing", "draw_table", "drawing", "paint"]
+__all__ = ["draw_table", "paint"]
 
 _STYLES = {
     "verdict": "bold red",
@@ -34,53 +33,6 @@ def paint(lines: Iterable[tuple[str, str]]) -> bool:
     for text, kind in lines:
         console.print(Text(printable(text), style=_STYLES.get(kind, "")))
     return True
-
-
-def drawing() -> Drawing | None:
-    """A drawing on stderr, or None on a terminal that cannot move its cursor."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal or console.is_dumb_terminal:
-        return None
-    return Drawing(console)
-
-
-class Drawing:
-    """A spinner for each thing that goes on, and lines above for what is over."""
-
-    def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-        )
-        self._tasks: dict[str, TaskID] = {}
-
-    def begin(self, name: str, text: str) -> None:
-        """Draw something that goes on from now."""
-        if name in self._tasks:
-            self._progress.remove_task(self._tasks.pop(name))
-        self._tasks[name] = self._progress.add_task(printable(text), total=None)
-        self._progress.start()
-
-    def end(self, name: str) -> None:
-        """Draw it no more."""
-        task = self._tasks.pop(name, None)
-        if task is not None:
-            self._progress.remove_task(task)
-        if not self._tasks:
-            self._progress.stop()
-
-    def line(self, text: str) -> None:
-        """Leave a line above what is drawn."""
-        self._progress.console.print(Text(printable(text), style="dim"))
-
-    def close(self) -> None:
-        """Take all that is drawn away, and give the cursor back."""
-        for name in list(self._tasks):
-            self.end(name)
-        self._progress.stop()
 
 
 def draw_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, right: str) -> None:

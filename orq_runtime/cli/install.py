@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from orq_runtime._workshop import supplying
-from orq_runtime.cli import jsontext
 from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.options import Options
-from orq_runtime.cli.progress import Progress
+from orq_runtime.cli.stream import ending_a_stream, progress_of, put_document
 from orq_runtime.cli.terminal import put
 from orq_runtime.languages import language
 
@@ -19,12 +18,13 @@ def install(options: Options) -> int:
     """Prepare a language and say what was prepared; the exit code."""
     language(options.language)
     with (
-        Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress,
+        ending_a_stream(options),
+        progress_of(options) as progress,
         supplying(settings_of(options), sink=progress, isolation=options.isolation) as supplier,
     ):
         interpreter = supplier.prepare(options.python)
     version = ".".join(map(str, interpreter.version))
-    if options.output_format == "json":
+    if options.output_format != "text":
         document = {
             "language": options.language,
             "interpreter": {
@@ -34,7 +34,7 @@ def install(options: Options) -> int:
             },
             "prepared": list(_PREPARED),
         }
-        put(jsontext.dump(document))
+        put_document(options, document)
     else:
         parts = ", ".join(_PREPARED)
         text = f"{options.language} is ready on Python {version} ({interpreter.path}): {parts}\n"

@@ -366,10 +366,12 @@ def add_cache_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_output(parser: argparse.ArgumentParser, text: str) -> None:
+def add_output(parser: argparse.ArgumentParser, text: str, *, has_events: bool = False) -> None:
     """The option for the form of the result; `text` says what the forms are."""
+    choices = ("text", "json", "ndjson") if has_events else ("text", "json")
+    also = ", or every event as a line and the document last (ndjson)" if has_events else ""
     parser.add_argument(
-        "--output-format", choices=("text", "json"), default="text", help=f"{text}; on stdout"
+        "--output-format", choices=choices, default="text", help=f"{text}{also}; on stdout"
     )
 
 

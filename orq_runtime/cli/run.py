@@ -16,8 +16,8 @@ from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.explain import explain_error, explain_outcome, note, verdict_of_error
 from orq_runtime.cli.inputs import read_inputs
 from orq_runtime.cli.options import Options
-from orq_runtime.cli.progress import Progress
 from orq_runtime.cli.signals import Ended
+from orq_runtime.cli.stream import progress_of, put_document, put_error
 from orq_runtime.cli.targets import Target, named_components
 from orq_runtime.cli.terminal import put, say
 from orq_runtime.errors import OrqRuntimeError, RequestError, SandboxError
@@ -43,11 +43,13 @@ def run(options: Options, guests: Guests) -> int:
     try:
         outcome, ended = outcome_of(options, guests, asked_of(options), options.purpose)
     except OrqRuntimeError as error:
-        if options.output_format == "json" and (verdict := verdict_of_error(error)):
-            put(jsontext.dump(_refused(error, verdict, started).to_json()))
+        if options.output_format != "text" and (verdict := verdict_of_error(error)):
+            put_document(options, _refused(error, verdict, started).to_json())
+        elif options.output_format == "ndjson":
+            put_error(error)
         return explain_error(error)
-    if options.output_format == "json":
-        put(jsontext.dump(outcome.to_json()))
+    if options.output_format != "text":
+        put_document(options, outcome.to_json())
     else:
         show_streams(outcome)
         if outcome.ok:
@@ -132,7 +134,7 @@ def outcome_of(
     The session is driven here and not through `Runtime`, which gives no outcome of a run that was
     interrupted: what the step has printed by then is wanted.
     """
-    with Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress:
+    with progress_of(options) as progress:
         session = Session(
             settings=settings_of(options),
             isolation=options.isolation,

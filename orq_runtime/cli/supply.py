@@ -9,11 +9,10 @@ from pathlib import Path
 
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import supplying
-from orq_runtime.cli import jsontext
 from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.explain import note
 from orq_runtime.cli.options import Options
-from orq_runtime.cli.progress import Progress
+from orq_runtime.cli.stream import ending_a_stream, progress_of, put_document
 from orq_runtime.cli.terminal import put, say
 from orq_runtime.errors import NotFound
 from orq_runtime.model.environment import (
@@ -32,7 +31,8 @@ _LONGEST_SHOWN = 100
 def supply(options: Options) -> int:
     """Make or find the environment and print where it is; the exit code."""
     with (
-        Progress(is_drawn=not options.no_progress, is_quiet=options.quiet) as progress,
+        ending_a_stream(options),
+        progress_of(options) as progress,
         supplying(settings_of(options), sink=progress, isolation=options.isolation) as supplier,
     ):
         supplied = _supplied(supplier, options)
@@ -42,11 +42,11 @@ def supply(options: Options) -> int:
     explanation = supplied.explanation
     if explanation is not None and options.output_format == "text":
         say("\n".join(_explained(explanation)))
-    if options.output_format == "json":
+    if options.output_format != "text":
         document = _document(supplied.environment)
         if explanation is not None:
             document["explanation"] = _explanation(explanation)
-        put(jsontext.dump(document))
+        put_document(options, document)
     else:
         put(os.fsencode(supplied.environment.path) + b"\n")
     return 0

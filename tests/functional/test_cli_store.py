@@ -10,9 +10,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import orq_runtime
+from orq_runtime.cli.event_schema import event_schema
 from tests.cli_fixtures import STEPS, Cli, Said, read_terminal
 from tests.supply_fixtures import make_wheel
 
@@ -77,6 +79,67 @@ def test_a_script_block_and_a_component_count_together(fresh: Cli, tmp_path: Pat
 
     assert ["other"] == names(component)
     assert ["other", "wanted"] == names(step)
+
+
+def test_events_are_a_stream_that_ends_with_the_result(fresh: Cli) -> None:
+    """`ndjson`: one document a line on stdout by the published schema, and silence on stderr."""
+    words = ("supply", str(fresh.steps), "--with", "wanted", "--output-format", "ndjson")
+    made, found = fresh(*words), fresh(*words)
+    lines = [json.loads(line) for line in made.out.splitlines()]
+    validator = jsonschema.Draft202012Validator(event_schema())
+
+    assert (0, 0, "", "") == (made.code, found.code, made.err, found.err)
+    assert [] == [error.message for line in lines for error in validator.iter_errors(line)]
+    assert {"resolve", "install", "publish"} <= {line["event"] for line in lines}
+    again = [json.loads(line) for line in found.out.splitlines()]
+    assert ["hit", "result"] == [line["event"] for line in again]
+    assert lines[-1]["result"]["key"] == again[-1]["result"]["key"]
+
+
+def test_a_stream_ends_with_its_error(fresh: Cli) -> None:
+    """The last line says what went wrong and with which exit code; stderr says it to people."""
+    words = ("supply", str(fresh.steps), "--with", "no-such-thing", "--output-format", "ndjson")
+    said = fresh(*words)
+    last = json.loads(said.out.splitlines()[-1])
+
+    assert (4, "error", 4) == (said.code, last["event"], last["error"]["exit_code"])
+    assert "no-such-thing" in last["error"]["message"]
+    assert "no-such-thing" in said.err
+
+
+def test_a_run_streams_its_supply_and_its_outcome(fresh: Cli) -> None:
+    """Events first, the outcome as the last line."""
+    words = ("run", fresh.step("echo"), "-i", "value=a", "--output-format", "ndjson")
+    lines = [json.loads(line) for line in fresh(*words).out.splitlines()]
+
+    assert "support" in {line["event"] for line in lines}
+    assert ("result", "a") == (lines[-1]["event"], lines[-1]["result"]["value"])
+
+
+def test_a_lock_is_written_explained_and_honoured(fresh: Cli, tmp_path: Path) -> None:
+    """`--lock`, `--explain`, `--locked`: what is said of each, and the code of a stale one."""
+    component = tmp_path / "component"
+    component.mkdir()
+    (component / "requirements.txt").write_text("wanted\n", "utf-8")
+    words = ("supply", str(component))
+
+    locked = fresh(*words, "--lock")
+    fits = fresh(*words, "--locked", "--explain")
+    (component / "requirements.txt").write_text("wanted\nother\n", "utf-8")
+    stale = fresh(*words, "--locked")
+
+    assert (0, 0, 4) == (locked.code, fits.code, stale.code)
+    assert f"the lock is `{component}/pylock.toml`" in locked.err
+    assert fits.err.startswith("hit: ")
+    assert "is stale: `other`" in stale.err
+    assert locked.out == fits.out
+
+
+def test_locked_and_frozen_exclude_each_other(fresh: Cli) -> None:
+    """As for uv."""
+    said = fresh("supply", str(fresh.steps), "--locked", "--frozen")
+
+    assert (2, "") == (said.code, said.out)
 
 
 def test_supply_of_nothing_exits_with_2(cli: Cli) -> None:
