@@ -21,7 +21,6 @@ import fcntl
 import hashlib
 import itertools
 import os
-import secrets
 import select
 import signal
 import threading
@@ -96,7 +95,7 @@ class Home:
 
 def _make(parent: Path, files: Files) -> tuple[Path, int]:
     while True:
-        path = parent / (_PREFIX + secrets.token_hex(6))
+        path = parent / (_PREFIX + os.urandom(6).hex())
         files.make(path)
         held = _lock(path)
         if held is not None:

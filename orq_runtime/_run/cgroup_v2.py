@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -220,7 +219,7 @@ def _make_room(own: Path, hierarchy: Hierarchy, files: Files) -> Path | None:
     """
     if own == hierarchy.mount and hierarchy.root == "/" and not (own / "cgroup.type").exists():
         return None  # the machine's own root: it may have processes and hand down
-    host = own / f"orq-host.{secrets.token_hex(6)}"
+    host = own / f"orq-host.{os.urandom(6).hex()}"
     me = str(os.getpid())
     try:
         if files.read(own / "cgroup.procs").split() != [me]:

@@ -7,8 +7,8 @@ Longer ones are read and written in parts here, up to a bound that keeps a hosti
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -29,7 +29,7 @@ def loads(text: str, *, allow_nan: bool = False) -> object:
 def dumps(value: object, *, allow_nan: bool = False) -> bytes:
     """The document of a value made of JSON's own types. Raises ValueError or TypeError."""
     long: list[int] = []
-    mark = secrets.token_hex(16)  # nobody can write it into a text
+    mark = os.urandom(16).hex()  # nobody can write it into a text
     text = json.dumps(
         _marked(value, mark, long), ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan
     )
