@@ -208,6 +208,8 @@ class _Init:
                 break
             if kill_at is not None and time.monotonic() >= kill_at:
                 break
+        if self._host_is_gone and os.getpid() == 1:
+            os._exit(0)  # nobody to report to, and the kernel ends what is left of a pid namespace
         self._kill_all()
 
     def _heard(self, decoder: wire.Decoder) -> list:
@@ -229,6 +231,7 @@ class _Init:
         """Kill and reap every descendant: orphans come to us, so none of them can hide."""
         self._wall.kill_everything(self._step)
         patience = time.monotonic() + _KILL_PATIENCE_SECONDS
+        select.select([self._pidfd], [], [], _KILL_PATIENCE_SECONDS)
         while time.monotonic() < patience:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
