@@ -225,24 +225,10 @@ class Session:
         message = codec.encode_request(
             plan, inputs or {}, environ=environ, seal=seal, artifacts=artifacts, manner=manner
         )
-        granted, start_mode = self._granted(plan, bundle, artifacts)
-        wall = wall_of(
-            self.isolation,
-            self.policy,
-            limits or self.limits,
-            granted,
-            has_cgroup=self._mechanism.has_cgroup,
-        )
-        preload = plan.preload if start_mode == "zygote" else ()
+        launch, start_mode = self._launch(plan, bundle, artifacts, limits or self.limits)
         return Run(
             plan=plan,
-            launch=Launch(
-                environment=environment,
-                bundle=bundle,
-                wall=wall,
-                preload=preload,
-                is_command=bool(plan.command),
-            ),
+            launch=launch,
             limits=limits or self.limits,
             checks=manner.checks,
             request=message,
@@ -258,6 +244,26 @@ class Session:
                 "prepare": (time.monotonic_ns() - supplied_ns) / 1e9,
             },
         )
+
+    def _launch(
+        self, plan: RunPlan, bundle: Path, artifacts: list[Artifact], limits: Limits
+    ) -> tuple[Launch, StartMode]:
+        granted, start_mode = self._granted(plan, bundle, artifacts)
+        wall = wall_of(
+            self.isolation,
+            self.policy,
+            limits,
+            granted,
+            has_cgroup=self._mechanism.has_cgroup,
+        )
+        launch = Launch(
+            environment=plan.environment,
+            bundle=bundle,
+            wall=wall,
+            preload=plan.preload if start_mode == "zygote" else (),
+            is_command=bool(plan.command),
+        )
+        return launch, start_mode
 
     def claim(self, run: Run) -> tuple[Slot, Machine]:
         """Give the run its child and its machine. Blocks. Raises `NeverStarted`."""
