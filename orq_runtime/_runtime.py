@@ -68,13 +68,13 @@ class Runtime:
     """Supplies environments and runs steps in them. Safe to use from many threads.
 
     `cache_dir`, `python`, `offline`, `index`, `default_index`, `find_links`, `exclude_newer`,
-    `locked` and `frozen` are the settings of `orq_runtime.settings`, given here or taken from the
-    user's own. `isolation` names the tier (`auto`: the strongest this machine has), `limits` are
-    the defaults of each run, `policy` is what every run may touch, up to `spares` children are kept
-    parked for each environment (as many as were lately wanted at once), `start` is `zygote` or
-    `exec`, `concurrency` bounds the runs of `submit` and `map`, and `on_event` is told of progress.
-    `typecheck` (`all`, `sample`, `off`), `coerce` (False) and `nan` (`error`, `allow`) say how
-    strictly values are taken.
+    `allow_build`, `locked` and `frozen` are the settings of `orq_runtime.settings`, given here or
+    taken from the user's own. `isolation` names the tier (`auto`: the strongest this machine has),
+    `limits` are the defaults of each run, `policy` is what every run may touch, up to `spares`
+    children are kept parked for each environment (as many as were lately wanted at once), `start`
+    is `zygote` or `exec`, `concurrency` bounds the runs of `submit` and `map`, and `on_event` is
+    told of progress. `typecheck` (`all`, `sample`, `off`), `coerce` (False) and `nan` (`error`,
+    `allow`) say how strictly values are taken.
 
     Close it, or use it in a `with`: closing ends every run and every process.
     """
@@ -89,6 +89,7 @@ class Runtime:
         default_index: str | None = None,
         find_links: Iterable[str] | None = None,
         exclude_newer: str | None = None,
+        allow_build: Iterable[str] | None = None,
         locked: bool | None = None,
         frozen: bool | None = None,
         isolation: str = "auto",
@@ -109,6 +110,7 @@ class Runtime:
                 default_index=default_index,
                 find_links=None if find_links is None else list(find_links),
                 exclude_newer=exclude_newer,
+                allow_build=None if allow_build is None else list(allow_build),
                 locked=locked,
                 frozen=frozen,
             ),

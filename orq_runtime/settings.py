@@ -8,6 +8,7 @@ read: indexes, isolation and build permission are never a component's to choose.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -19,6 +20,8 @@ from orq_runtime.errors import RequestError
 __all__ = ["LockMode", "Settings", "load"]
 
 _PREFIX = "ORQ_RUNTIME_"
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_SEPARATORS = re.compile(r"[-_.]+")
 _PASSED_TO_UV = (
     "PATH",
     "SSL_CERT_FILE",
@@ -44,8 +47,10 @@ class Settings:
     `index` are further package indexes, `default_index` replaces the public one, `find_links` are
     folders or pages of distributions; they may hold credentials and are never shown. `offline`
     forbids the network to supply. `exclude_newer` (`2022-07-01` or RFC 3339) dates a resolution.
-    `locked` wants a lock beside a component that fits its declarations, `frozen` takes that lock as
-    it is; not both. `debug` has the command line show tracebacks of its own failures.
+    `allow_build` names distributions that may be built, behind the wall, where an index has no
+    wheel of them. `locked` wants a lock beside a component that fits its declarations, `frozen`
+    takes that lock as it is; not both. `debug` has the command line show tracebacks of its own
+    failures.
     `temporary_dir` is where TMPDIR points, `tool_environment` what uv inherits: certificates,
     proxies and PATH, `python_dirs` where pyenv and uv keep their interpreters.
     """
@@ -57,6 +62,7 @@ class Settings:
     default_index: str | None = None
     find_links: tuple[str, ...] = ()
     exclude_newer: str | None = None
+    allow_build: tuple[str, ...] = ()
     locked: bool = False
     frozen: bool = False
     debug: bool = False
@@ -126,7 +132,7 @@ def _from_environ(source: Mapping[str, str]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key in _READERS:
         if text := source.get(_PREFIX + key.upper()):
-            found[key] = text.split() if key in ("index", "find_links") else text
+            found[key] = text.split() if _READERS[key] in (_texts, _names) else text
     return found
 
 
@@ -182,6 +188,14 @@ def _texts(key: str, value: object) -> tuple[str, ...]:
     return tuple(_text(key, member) for member in value)
 
 
+def _names(key: str, value: object) -> tuple[str, ...]:
+    names = _texts(key, value)
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise RequestError(f"setting `{key}` is a list of distributions' names, not: `{name}`")
+    return tuple(_SEPARATORS.sub("-", name).lower() for name in names)
+
+
 _READERS: Mapping[str, Callable[[str, object], object]] = {
     "cache_dir": _path,
     "python": _text,
@@ -190,6 +204,7 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "default_index": _text,
     "find_links": _texts,
     "exclude_newer": _date,
+    "allow_build": _names,
     "locked": _flag,
     "frozen": _flag,
     "debug": _flag,

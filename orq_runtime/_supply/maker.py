@@ -34,6 +34,7 @@ from orq_runtime._supply.locking import (
 )
 from orq_runtime._supply.requirements import declared
 from orq_runtime._supply.resolve import Resolver, Spec, index_digest
+from orq_runtime._supply.source_only import SourceOnly
 from orq_runtime._supply.sources import PythonBound
 from orq_runtime._supply.store import Store, read_json
 from orq_runtime._supply.support import Support
@@ -85,6 +86,13 @@ class Maker:
             resolver=self._resolver,
             installer=self._installer,
             runner=runner,
+            sink=sink,
+        )
+        self._source_only = SourceOnly(
+            settings=settings,
+            store=store,
+            resolver=self._resolver,
+            builder=self._builder,
             sink=sink,
         )
         self._support = Support(
@@ -266,7 +274,9 @@ class Maker:
         mode = self._settings.lock_mode
         lock = None if freshness.is_new else lock_at_hand(asked, spec, mode)
         if lock is None:
-            lock = self._resolver.resolve(spec, freshness=freshness)
+            lock = self._source_only.resolve(
+                spec, lambda one: self._resolver.resolve(one, freshness=freshness)
+            )
             check_held(lock, asked, mode)
         return self._installed(lock, asked.interpreter)
 

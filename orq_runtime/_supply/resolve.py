@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,6 +175,18 @@ class Resolver:
             write_json(self._store.locks / f"{key}.json", document)
             return with_local(lock, spec)
 
+    def sources(self, spec: Spec, names: Collection[str]) -> tuple[Pinned, ...]:
+        """Which source distributions of these names would be taken, if they required nothing.
+
+        Blocks. Nothing of them is run: uv is told what they require. Raises as `resolve` does.
+        """
+        with self._store.scratch() as scratch:
+            output = scratch / "pylock.toml"
+            text = self._compile(
+                spec, scratch, output, _AS_BEFORE, cached_first=False, sources=sorted(names)
+            )
+        return tuple(pin for pin in _chosen(text) if pin.name in names)
+
     def _asked(
         self, spec: Spec, kept: Iterable[Pinned], freshness: Freshness, *, cached_first: bool
     ) -> Lock:
@@ -193,7 +205,14 @@ class Resolver:
         return Lock(packages=packages, direct=spec.direct)
 
     def _compile(
-        self, spec: Spec, scratch: Path, output: Path, freshness: Freshness, *, cached_first: bool
+        self,
+        spec: Spec,
+        scratch: Path,
+        output: Path,
+        freshness: Freshness,
+        *,
+        cached_first: bool,
+        sources: Sequence[str] = (),
     ) -> str:
         wanted = [item.line for item in spec.requirements]
         wanted += [f"{wheel.name} @ {wheel.path.as_uri()}" for wheel in spec.local]
@@ -206,8 +225,8 @@ class Resolver:
         if wins:
             arguments += ["--overrides", _listed(scratch / "wins.in", wins)]
         arguments += ["--format", "pylock.toml", "--output-file", str(output)]
-        arguments += ["--python", str(spec.interpreter.path), "--no-build", "--no-header"]
-        arguments += ["--no-config", "--no-sources"]
+        arguments += ["--python", str(spec.interpreter.path), "--no-header", "--no-sources"]
+        arguments += _without_builds(scratch, sources)
         if spec.exclude_newer:
             arguments += ["--exclude-newer", spec.exclude_newer]
         if freshness.refresh:
@@ -222,6 +241,17 @@ class Resolver:
         except SupplyError as error:
             raise _named(error, spec, scratch) from error.__cause__
         return output.read_text("utf-8")
+
+
+def _without_builds(scratch: Path, sources: Sequence[str]) -> list[str]:
+    """The options with which uv builds nothing. `sources` it may choose all the same."""
+    if not sources:
+        return ["--no-build", "--no-config"]
+    known = scratch / "uv.toml"
+    tables = (f'[[dependency-metadata]]\nname = "{name}"\nrequires-dist = []\n' for name in sources)
+    known.write_text("\n".join(tables), "utf-8")
+    options = ["--config-file", str(known), "--only-binary", ":all:"]
+    return [*options, *(word for name in sources for word in ("--no-binary", name))]
 
 
 def _kept(error: IndexUnavailable) -> str:

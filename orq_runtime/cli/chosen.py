@@ -15,6 +15,7 @@ _NAMES = (
     "default_index",
     "find_links",
     "exclude_newer",
+    "allow_build",
     "locked",
     "frozen",
 )

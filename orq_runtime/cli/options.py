@@ -45,6 +45,7 @@ class Options(argparse.Namespace):
     default_index: str | None
     find_links: list[str] | None
     exclude_newer: str | None
+    allow_build: list[str] | None
     locked: bool | None
     frozen: bool | None
     no_progress: bool
@@ -279,6 +280,13 @@ def add_supplying(parser: argparse.ArgumentParser) -> None:
         "--exclude-newer",
         metavar="DATE",
         help="only what was published by then: 2022-07-01 [env: ORQ_RUNTIME_EXCLUDE_NEWER]",
+    )
+    group.add_argument(
+        "--allow-build",
+        action="append",
+        metavar="NAME",
+        help="build it, behind the wall, where an index has no wheel of it; may be repeated "
+        "[env: ORQ_RUNTIME_ALLOW_BUILD]",
     )
     _add_lock_modes(group)
     group.add_argument("--no-progress", action="store_true", help="do not draw progress")
