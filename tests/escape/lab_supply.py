@@ -27,7 +27,7 @@ from pathlib import Path
 from orq_runtime import Runtime, Step
 from orq_runtime._supply.uv import _find_binary
 from orq_runtime.model.environment import SupplyRequest
-from tests.escape.lab_bench import MODES, USER_UID
+from tests.escape.modes import MODES
 from tests.supply_fixtures import (
     Recorder,
     Shop,
@@ -40,6 +40,7 @@ from tests.supply_fixtures import (
 __all__ = ["HOSTILE"]
 
 _PYTHON = "/usr/bin/python3"
+_USER = 61500
 
 HOSTILE = """
 import ctypes, glob, json, os, socket, sys
@@ -269,10 +270,10 @@ def _become(lab: _Lab) -> None:
     (lab.root / "uv").chmod(0o755)
     make_wheel(lab.shop.wheels, "neighbour")
     if not lab.mode.is_root:
-        subprocess.run(["chown", "-R", str(USER_UID), lab.root], check=True)
+        subprocess.run(["chown", "-R", str(_USER), lab.root], check=True)
         os.setgroups([])
-        os.setresgid(USER_UID, USER_UID, USER_UID)
-        os.setresuid(USER_UID, USER_UID, USER_UID)
+        os.setresgid(_USER, _USER, _USER)
+        os.setresuid(_USER, _USER, _USER)
         ctypes.CDLL(None).prctl(4, 1)  # dumpable again, as any process that started so
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import uv
 
+from tests.escape.modes import WALLED
+
 pytestmark = pytest.mark.slow
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -67,7 +69,7 @@ def _attacked(mode: str) -> dict[str, dict[str, object]]:
     return found
 
 
-@pytest.mark.parametrize("mode", ["ns-root", "ns-user", "ll-root", "ll-user"])
+@pytest.mark.parametrize("mode", WALLED)
 def test_what_supply_executes_reaches_nothing(mode: str) -> None:
     """No file, network, variable, process or cache of the host's, at build, compilation or run."""
     said = _attacked(mode)

@@ -1,6 +1,6 @@
 """Runs a command where user namespaces are forbidden, as in a container of the usual profile.
 
-`python -I -S -B lab_forbid.py SANDBOX COMMAND...`: a filter of our own refuses what makes or mounts
+`python -I -S -B forbid.py SANDBOX COMMAND...`: a filter of our own refuses what makes or mounts
 them; no setting of the machine is touched. Python 3.8.
 """
 
