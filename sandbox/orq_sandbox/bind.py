@@ -55,6 +55,7 @@ class Call:
         kinds = {one.kind: one for one in self._parameters.values()}
         self._list = kinds.get(inspect.Parameter.VAR_POSITIONAL)
         self._open = kinds.get(inspect.Parameter.VAR_KEYWORD)
+        self._rest: typing.Optional[dict] = None
         self._hints = self._resolved(function)
         self._slots = {
             name: self._slot(name, parameter)
@@ -80,11 +81,21 @@ class Call:
     def _slot(self, name: str, parameter: inspect.Parameter) -> tuple:
         """Converter and checker of a parameter."""
         hint = self._hints[name]
-        is_unpacked = forms.name_of(forms.origin_of(hint)) == "Unpack"
-        if is_unpacked and parameter.kind is parameter.VAR_KEYWORD:
-            return None, None  # a TypedDict of all of them, which is for its author's checker
+        if parameter.kind is parameter.VAR_KEYWORD and forms.is_unpacked(hint):
+            self._rest = self._fields(name, forms.args_of(hint)[0])
+            return None, None
         if parameter.default is None and not forms.is_optional(hint):
             hint = typing.Optional[hint]  # what 3.10 and older do by themselves
+        return self._compiled(name, hint)
+
+    def _fields(self, name: str, hint: typing.Any) -> dict:
+        """For `**name: Unpack[SomeTypedDict]`: its keys are parameters."""
+        found = later.part("records").fields_of(hint)
+        return {
+            one.key: (self._compiled(name, one.hint), one.is_required, one.hint) for one in found
+        }
+
+    def _compiled(self, name: str, hint: typing.Any) -> tuple:
         try:
             converter = convert.compile(hint, self._scope)
             return converter, typecheck.compile(hint, self._scope)
@@ -161,7 +172,10 @@ class Call:
         return name in names and any(n in named for n in names[names.index(name) + 1 :])
 
     def _confirm_names(self, inputs: typing.Dict[str, typing.Any]) -> None:
-        is_known = self._open is not None or inputs.keys() <= self._parameters.keys()
+        known, rest = self._parameters.keys(), self._rest or {}
+        is_known = inputs.keys() <= known | rest.keys() or (
+            self._open is not None and self._rest is None
+        )
         missing = [
             name
             for name, one in self._parameters.items()
@@ -170,11 +184,13 @@ class Call:
             and one is not self._list
             and one is not self._open
         ]
+        missing += [name for name, (_, wanted, _) in rest.items() if wanted and name not in inputs]
         if is_known and not missing and not self._clashes(inputs):
             return
         problems = later.part("problems")  # only a refused call needs words
 
         names = [name for name, one in self._parameters.items() if one is not self._open]
+        names += rest
         found = [] if is_known else [problems.unknown(n, names) for n in inputs if n not in names]
         found += [problems.misfit(n, _missing_message(n, self.function)) for n in missing]
         if self._clashes(inputs):
@@ -198,7 +214,7 @@ class Call:
             ]
         slot = self._slots.get(name)
         if self._open is not None and name not in self._parameters:
-            slot = self._slots.get(self._open.name)
+            slot = self._slots.get(self._open.name) if self._rest is None else self._rest[name][0]
         return value if slot is None else self._converted(name, value, slot, name, wrong)
 
     def _converted(
@@ -221,6 +237,8 @@ class Call:
 
     def _hint_of(self, name: str) -> typing.Any:
         if name not in self._hints and self._open is not None:
+            if self._rest is not None:
+                return self._rest[name][2]
             name = self._open.name
         hint = self._hints.get(name, forms.ANYTHING)
         parameter = self._parameters.get(name)

@@ -21,6 +21,7 @@ __all__ = [
     "Later",
     "Nothing",
     "OneOf",
+    "OpenTuple",
     "Pairs",
     "Positions",
     "choices",
@@ -213,6 +214,32 @@ class Positions:
         for index, item in enumerate(value):
             found += self._places[index].explain(item, "%s[%d]" % (path, index))
         return found
+
+
+class OpenTuple:
+    """A tuple that begins and ends with types of their own, and has any number of one between."""
+
+    sort = "opentuple"
+
+    def __init__(self, annotation: object, before: list, item: typing.Any, after: list) -> None:
+        self._shown = forms.shown_type(annotation)
+        self._before, self._item, self._after = before, item, after
+
+    def _of_length(self, length: int) -> typing.Optional[Positions]:
+        between = length - len(self._before) - len(self._after)
+        if between < 0:
+            return None
+        return Positions(self._shown, [*self._before, *[self._item] * between, *self._after])
+
+    def accepts(self, value: object) -> bool:
+        fixed = self._of_length(len(value)) if isinstance(value, tuple) else None
+        return fixed is not None and fixed.accepts(value)
+
+    def explain(self, value: object, path: str) -> list:
+        fixed = self._of_length(len(value)) if isinstance(value, tuple) else None
+        if fixed is None:
+            return [mismatch(path, self._shown, value)]
+        return fixed.explain(value, path)
 
 
 class OneOf:

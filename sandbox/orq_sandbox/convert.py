@@ -41,7 +41,8 @@ def compile(annotation: typing.Any, scope: hints.Scope) -> typing.Optional[Conve
         return _literal(annotation)
     kind = origin if isinstance(origin, type) else annotation
     if not isinstance(kind, type):
-        return None
+        is_self = forms.name_of(kind) == "Self" and scope.owner is not None
+        return compile(scope.owner, scope) if is_self else None
     library = kind.__module__.partition(".")[0]
     if library == "numpy":
         arrays = later.part("arrays")  # only steps that have it
@@ -126,6 +127,9 @@ def _tuple(args: tuple, scope: hints.Scope) -> Converter:
     if len(args) == 2 and args[1] is Ellipsis:
         item = compile(args[0], scope)
         return lambda value: tuple(_each(item, value)) if type(value) is list else value
+    open_at = [index for index, arg in enumerate(args) if forms.is_unpacked(arg)]
+    if len(open_at) == 1:
+        return _open_tuple(args, open_at[0], scope)
     places = [compile(arg, scope) for arg in args if arg != ()]
 
     def convert(value: typing.Any) -> typing.Any:
@@ -133,6 +137,21 @@ def _tuple(args: tuple, scope: hints.Scope) -> Converter:
             return value
         if len(value) != len(places):
             return tuple(value)
+        return tuple(place(item) if place else item for place, item in zip(places, value))
+
+    return convert
+
+
+def _open_tuple(args: tuple, place: int, scope: hints.Scope) -> Converter:
+    before = [compile(arg, scope) for arg in args[:place]]
+    after = [compile(arg, scope) for arg in args[place + 1 :]]
+    item = compile(forms.item_of_unpacked(args[place]), scope)
+
+    def convert(value: typing.Any) -> typing.Any:
+        if type(value) is not list:
+            return value
+        between = len(value) - len(before) - len(after)
+        places = [*before, *[item] * between, *after] if between >= 0 else [None] * len(value)
         return tuple(place(item) if place else item for place, item in zip(places, value))
 
     return convert

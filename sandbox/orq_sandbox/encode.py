@@ -103,9 +103,9 @@ def _simpler(value: typing.Any) -> typing.Any:
     Raises TypeError for no way, and ValueError where a reason is known.
     """
     kind = type(value)
-    if isinstance(value, (set, frozenset)):
+    if isinstance(value, collections.abc.Set):
         return _stable(value)
-    if isinstance(value, (tuple, collections.deque, range)):
+    if isinstance(value, collections.abc.Sequence) and not isinstance(value, _TEXTS):
         return list(value)
     if isinstance(value, (dict, collections.abc.Mapping)):
         return dict(value)
@@ -150,6 +150,7 @@ def _stable(members: typing.Any) -> list:
 
 
 _ORDERED = {str, bytes}
+_TEXTS = (str, bytes, bytearray, memoryview)
 
 
 def _rank(member: typing.Any) -> tuple:

@@ -21,6 +21,8 @@ __all__ = [
     "is_reference",
     "is_typed_dict",
     "is_union",
+    "is_unpacked",
+    "item_of_unpacked",
     "layer",
     "name_of",
     "origin_of",
@@ -86,6 +88,22 @@ def _special(annotation: typing.Any) -> typing.Any:
 def is_alias(annotation: object) -> bool:
     """Whether it is a `type` alias, which may hold itself."""
     return "TypeAliasType" in (type(annotation).__name__, type(origin_of(annotation)).__name__)
+
+
+def is_unpacked(annotation: object) -> bool:
+    """Whether it stands for any number of members: `*tuple[int, ...]`, `*Ts`."""
+    return getattr(annotation, "__unpacked__", False) is True or (
+        name_of(origin_of(annotation)) == "Unpack"
+    )
+
+
+def item_of_unpacked(annotation: typing.Any) -> typing.Any:
+    """The type of each of those members, where it says one."""
+    inner = annotation
+    if name_of(origin_of(annotation)) == "Unpack":
+        inner = args_of(annotation)[0]
+    args = args_of(inner)
+    return args[0] if len(args) == 2 and args[1] is Ellipsis else ANYTHING
 
 
 def is_reference(annotation: object) -> bool:

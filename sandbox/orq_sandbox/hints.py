@@ -21,28 +21,29 @@ class Scope:
     """Where names inside annotations are looked up, and what was already made of some of them.
 
     `most` is how many items of a collection are looked at; 0 for all. `allow_nan` is the policy for
-    what JSON has no number for.
+    what JSON has no number for, `owner` the class whose annotations are read: `Self`.
     """
 
     def __init__(self, names: dict, most: int = 0, *, allow_nan: bool = False) -> None:
         self.names = names
         self.most = most
         self.allow_nan = allow_nan
+        self.owner: typing.Optional[type] = None
         self.checkers: dict = {}
         self.converters: dict = {}
-        self._inner: dict = {}
+        self._made = {id(names): (self.checkers, self.converters)}
 
     def of(self, kind: type) -> Scope:
         """The scope of a class's annotations: the names of its own module."""
         module = sys.modules.get(kind.__module__)
         names = self.names if module is None else vars(module)
-        if names is self.names:
-            return self
-        found = self._inner.get(id(names))
-        if found is None:
-            found = self._inner[id(names)] = Scope(names, self.most, allow_nan=self.allow_nan)
-            found._inner = self._inner
-            self._inner[id(self.names)] = self
+        found = Scope(names, self.most, allow_nan=self.allow_nan)
+        found.owner = kind
+        found._made = self._made
+        # what was made of a name is shared by all that mean the same by it
+        found.checkers, found.converters = self._made.setdefault(
+            id(names), (found.checkers, found.converters)
+        )
         return found
 
     def look_up(self, reference: typing.Any) -> typing.Any:

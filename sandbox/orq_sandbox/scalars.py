@@ -304,7 +304,7 @@ def plain(value: typing.Any) -> typing.Any:
     if _is_of(kind, "enum", "Enum"):
         return value.value
     if isinstance(value, _BYTES):
-        return binascii.b2a_base64(value, newline=False).decode("ascii")
+        return binascii.b2a_base64(bytes(value), newline=False).decode("ascii")
     if any(_is_of(kind, "datetime", name) for name in ("date", "time")):
         return value.isoformat()
     if _is_of(kind, "datetime", "timedelta"):

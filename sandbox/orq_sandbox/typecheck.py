@@ -28,6 +28,7 @@ from orq_sandbox.checkers import (
     Later,
     Nothing,
     OneOf,
+    OpenTuple,
     Pairs,
     Positions,
 )
@@ -37,6 +38,8 @@ __all__ = ["compile"]
 _abc = collections.abc
 _LIBRARIES = ("numpy", "pandas", "pyarrow")
 _NOTHING = ("Never", "NoReturn")
+_NO_TYPES = (list, tuple, dict, set, int, float, complex, bytes)
+_FUNCTIONS = ("function", "builtin_function_or_method")
 
 
 def compile(annotation: typing.Any, scope: hints.Scope) -> typing.Any:
@@ -95,9 +98,7 @@ def _annotated(annotation: typing.Any, scope: hints.Scope) -> typing.Any:
 
 def _of_class(annotation: typing.Any, kind: typing.Any, scope: hints.Scope) -> typing.Any:
     if not isinstance(kind, type):
-        if forms.name_of(kind) in _NOTHING:
-            return Nothing(annotation)
-        return Function(annotation) if callable(kind) and kind is _callable else Foreign(annotation)
+        return _of_form(annotation, kind, scope)
     if kind.__module__.partition(".")[0] == "numpy":
         arrays = later.part("arrays")  # only steps that have numpy
 
@@ -118,6 +119,20 @@ def _of_class(annotation: typing.Any, kind: typing.Any, scope: hints.Scope) -> t
 
 
 _callable: typing.Any = typing.Callable
+
+
+def _of_form(annotation: typing.Any, kind: typing.Any, scope: hints.Scope) -> typing.Any:
+    if forms.name_of(kind) in _NOTHING:
+        return Nothing(annotation)
+    if forms.name_of(kind) == "Self":
+        return Anything() if scope.owner is None else compile(scope.owner, scope)
+    if kind is _callable:
+        return Function(annotation)
+    if type(kind).__name__ in _FUNCTIONS:
+        return Anything()  # a note for people: `x: any`, `x: numpy.array`
+    if isinstance(kind, _NO_TYPES):
+        raise TypeError("it is no type")
+    return Foreign(annotation)
 
 
 def _fields(annotation: typing.Any, kind: type, scope: hints.Scope) -> typing.Any:
@@ -159,6 +174,15 @@ def _tuple(annotation: typing.Any, args: tuple, scope: hints.Scope) -> typing.An
         return Exactly(tuple)
     if len(args) == 2 and args[1] is Ellipsis:
         return Items(annotation, tuple, compile(args[0], scope), scope.most)
-    if any(forms.name_of(forms.origin_of(arg)) == "Unpack" for arg in args):
-        return Foreign(annotation)
+    open_at = [index for index, arg in enumerate(args) if forms.is_unpacked(arg)]
+    if len(open_at) == 1:
+        return _open_tuple(annotation, args, open_at[0], scope)
     return Positions(annotation, [compile(arg, scope) for arg in args if arg != ()])
+
+
+def _open_tuple(annotation: typing.Any, args: tuple, place: int, scope: hints.Scope) -> typing.Any:
+    """A tuple with a part of any length inside: `tuple[int, *tuple[str, ...]]`."""
+    before = [compile(arg, scope) for arg in args[:place]]
+    after = [compile(arg, scope) for arg in args[place + 1 :]]
+    item = forms.item_of_unpacked(args[place])
+    return OpenTuple(annotation, before, compile(item, scope), after)

@@ -198,6 +198,12 @@ def test_results_that_cannot_be_used(call: Call, body: str, verdict: str) -> Non
         ("def f(): return {3, 1, 2}", [1, 2, 3]),
         ("def f(): return (1, (2,))", [1, [2]]),
         ("def f(): return b'hi'", "aGk="),
+        ("def f(): return memoryview(b'h_i_')[::2]", "aGk="),
+        ("def f(): return range(2)", [0, 1]),
+        ("def f(): return {'a': 1}.keys()", ["a"]),
+        ("import array\ndef f(): return array.array('i', [1])", [1]),
+        ("class L(list): pass\nclass F(float): pass\ndef f(): return L([F(0.5)])", [0.5]),
+        ("def f(): return {0.5: 1}", {"0.5": 1}),
         (
             "import enum\nclass E(enum.Enum):\n  A = 1\ndef f(): return [E.A, {E.A: 1}]",
             [1, {"1": 1}],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import guest_matrix
 from orq_runtime import Runtime, Step
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -168,3 +169,49 @@ def test_what_json_would_drop_is_refused(
     assert verdict == outcome.verdict
     assert outcome.failure is not None
     assert words in outcome.failure.message
+
+
+_FORMS = """
+import sys
+from typing import List
+import typing_extensions as te
+class Movie(te.TypedDict, total=False):
+    title: str
+    years: "List[int]"
+class Named(te.Protocol):
+    def __len__(self) -> int: ...
+def movie(x: Movie) -> Movie: return x
+def one(x: te.Literal["a", 1]) -> te.Literal["a", 1]: return x
+def noted(x: te.Annotated[int, "note"]) -> te.Annotated[int, "note"]: return x
+def named(x: Named) -> Named: return x
+def required(x): return x
+if hasattr(te, "NotRequired"):
+    class Film(te.TypedDict):
+        title: te.Required[str]
+        year: te.NotRequired[int]
+    def required(x: Film) -> Film: return x
+"""
+
+
+@pytest.mark.parametrize("pin", ["typing_extensions==3.10.0.2", "typing_extensions>=4.8"])
+def test_forms_of_any_copy_of_typing_extensions_are_known(runtime: Runtime, pin: str) -> None:
+    """An old and a new copy in the step's environment, beside the one that we check with."""
+    oldest = guest_matrix.find_interpreters()[0]
+
+    def verdict(function: str, value: object) -> str:
+        step = Step(source=_FORMS, function=function, requirements=[pin], python=str(oldest.path))
+        return runtime.run(step, {"x": value}, check=False).verdict
+
+    rows = {
+        "movie": ({"title": "a", "years": [1]}, {"years": ["a"]}),
+        "one": ("a", True),
+        "noted": (1, "a"),
+        "named": ("abc", 1),
+        "required": ({"title": "a"}, {"year": 1} if ">=" in pin else None),
+    }
+    expected = dict.fromkeys(rows, ("ok", "wrong_type"))
+    if "==" in pin:
+        expected["required"] = ("ok", "ok")
+    assert expected == {
+        name: (verdict(name, right), verdict(name, wrong)) for name, (right, wrong) in rows.items()
+    }

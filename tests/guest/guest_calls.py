@@ -17,6 +17,7 @@ from typing import (
     List,
     Optional,
     Tuple,
+    TypedDict,
     Union,
 )
 
@@ -93,6 +94,19 @@ class Adder:
         return m
 
 
+class Unpack:
+    _name = "Unpack"
+
+
+class Unpacked:
+    """What every `Unpack[...]` looks like, on interpreters that have none."""
+
+    __origin__ = Unpack
+
+    def __init__(self, inner):
+        self.__args__ = (inner,)
+
+
 class Parameters(unittest.TestCase):
     def test_positional_only_ones_are_bound_by_name_too(self):
         names: Dict[str, Any] = {}
@@ -109,6 +123,21 @@ class Parameters(unittest.TestCase):
         )
         problem = refused(f, {"a": 1, "not-a-name": "x"})["problems"][0]
         self.assertEqual(("not-a-name", "int"), (problem["path"], problem["expected"]))
+
+    def test_open_ones_with_names_of_their_own(self):
+        class Named(TypedDict):
+            a: int
+            b: List[int]
+
+        def f(**rest):
+            return rest
+
+        f.__annotations__["rest"] = Unpacked(Named)
+        self.assertEqual({"a": 1, "b": [2]}, called(f, {"a": 1, "b": [2]}))
+        problem = refused(f, {"a": "1", "b": [2]})["problems"][0]
+        self.assertEqual(("a", "int"), (problem["path"], problem["expected"]))
+        found = refused(f, {"a": 1, "q": 1})["problems"]
+        self.assertEqual(["q", "b"], [one["path"] for one in found])
 
     def test_a_list_is_spread_over_args(self):
         def f(a, b=7, *args: int, c=3):
@@ -316,6 +345,16 @@ class Unresolved(unittest.TestCase):
             self.assertEqual("raised", found["verdict"])
             for word in words:
                 self.assertIn(word, found["message"])
+
+    def test_what_is_no_type_is_an_error_and_what_is_a_note_is_none(self):
+        def f(x: [int]):
+            return x
+
+        def g(x: any):
+            return x
+
+        self.assertIn("`[int]`: it is no type", refused(f, {"x": 1})["message"])
+        self.assertEqual("a", called(g, {"x": "a"}))
 
     def test_a_module_that_does_not_exist_any_more(self):
         function = types.FunctionType((lambda x: x).__code__, {})

@@ -159,7 +159,12 @@ class Point:
 Mixed = int | dt.date | None
 """
 SINCE_311 = """
-import enum, typing
+import dataclasses, enum, typing
+@dataclasses.dataclass
+class Link:
+    value: int
+    next: typing.Optional[typing.Self] = None
+Open = tuple[int, *tuple[str, ...], bool]
 class Word(enum.StrEnum):
     HI = "hi"
 class Film(typing.TypedDict):
@@ -220,6 +225,13 @@ class NewerSyntax(unittest.TestCase):
     def test_since_311(self):
         rows = [
             ("Word", "hi", "Word.HI"),
+            (
+                "Link",
+                {"value": 1, "next": {"value": 2, "next": None}},
+                "Link(1, Link(2))",
+            ),
+            ("Open", [1, "a", "b", True], "(1, 'a', 'b', True)"),
+            ("Open", [1, True], "(1, True)"),
             ("Film", {"title": "a"}, "{'title': 'a'}"),
             ("Held[set[int]]", {"item": [1]}, "{'item': {1}}"),
             ("Both[set[int]]", [[1]], "Both({1})"),
