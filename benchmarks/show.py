@@ -61,6 +61,8 @@ def tables(result: Result) -> str:
     """Where it was measured, the targets, and one table for each workload, or each user."""
     if result["benchmark"] == "wall":
         return wall_tables.tables(result, circumstances(result))
+    if result["benchmark"] == "types":
+        return "\n".join([circumstances(result), _types(result)])
     parts = [circumstances(result)]
     if "targets" in result:
         parts.append(_targets(result))
@@ -99,6 +101,21 @@ def _targets(result: Result) -> str:
         for row in result["targets"]
     ]
     return "\n".join([*lines, ""])
+
+
+def _types(result: Result) -> str:
+    lines = ["| value | contender | n | median ms | p95 ms | min ms | x least |"]
+    lines += ["|---|---|---:|---:|---:|---:|---:|"]
+    lines += [
+        f"| {row['work']} | {row['contender']} | {row['n']} | {row['median_ms']:.2f} "
+        f"| {row['p95_ms']:.2f} | {row['min_ms']:.2f} | {row['ratio_to_least']:.2f} |"
+        for row in sorted(result["rows"], key=lambda row: (row["work"], row["median_ms"]))
+    ]
+    targets = [
+        f"- {one['work']}: at most {one['limit']:g} x least; measured {one['ratio']:.2f}."
+        for one in result["targets"]
+    ]
+    return "\n".join([*lines, "", *targets, ""])
 
 
 def _rows(result: Result, work: str) -> str:

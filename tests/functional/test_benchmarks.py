@@ -104,6 +104,31 @@ def test_the_benchmark_of_hits_measures_what_is_published(tmp_path: Path) -> Non
             assert row["median_ms"] == pytest.approx(statistics.median(samples), abs=0.002)
 
 
+@pytest.mark.slow
+def test_the_benchmark_of_types_measures_what_is_published(tmp_path: Path) -> None:
+    """A quick run ends well, and the committed results have its rows and follow from samples."""
+    file = tmp_path / "types.json"
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.types", "--quick", "--json", file],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        timeout=240,
+        env=tree_environment(),
+        check=True,
+    )
+
+    measured = json.loads(file.read_text("utf-8"))
+    for path in _RESULTS.glob("types-*.json"):
+        published = json.loads(path.read_text("utf-8"))
+        names = [(row["work"], row["contender"]) for row in published["rows"]]
+        assert sorted(names) == sorted((row["work"], row["contender"]) for row in measured["rows"])
+        for row in published["rows"]:
+            assert row["n"] == len(row["samples_ms"])
+            assert row["median_ms"] == pytest.approx(
+                statistics.median(row["samples_ms"]), abs=0.002
+            )
+
+
 @pytest.mark.parametrize("path", _COMMITTED, ids=lambda path: path.name)
 def test_a_committed_result_is_whole(path: Path) -> None:
     """Every workload and contender is in it, and its figures follow from its samples."""
