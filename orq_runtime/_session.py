@@ -7,16 +7,14 @@ to its end, which is each facade's own, and `finish`.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from orq_runtime import _fs
+from orq_runtime._provision import Provision
 from orq_runtime._run import codec
-from orq_runtime._run.bundle import stage
 from orq_runtime._run.cgroup import Mechanism
 from orq_runtime._run.exceeded import as_measured
 from orq_runtime._run.guest import GUEST_VARIABLES, Guests
@@ -28,7 +26,6 @@ from orq_runtime._run.pool import Pool
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.wall import grants, wall_of
 from orq_runtime._supply import Supplier
-from orq_runtime._supply.store import Lease
 from orq_runtime._workshop import Workshop
 from orq_runtime.errors import (
     InternalError,
@@ -36,7 +33,6 @@ from orq_runtime.errors import (
     NotFound,
     RequestError,
     SandboxError,
-    StoreError,
     WallUnavailable,
 )
 from orq_runtime.events import Sink
@@ -44,12 +40,9 @@ from orq_runtime.languages import language
 from orq_runtime.model.artifact import Artifact, Wanted
 from orq_runtime.model.checks import Checks
 from orq_runtime.model.environment import (
-    Component,
     Environment,
     Explanation,
     Freshness,
-    Interpreter,
-    SupplyRequest,
 )
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Start
@@ -116,10 +109,8 @@ class Session:
         self._mechanism = self._workshop.mechanism
         self._guests = guests or Guests()
         self._pool = Pool(self._guests, self._grounds, self._mechanism, spares=spares)
-        self._lock = threading.Lock()
+        self._provision = Provision(settings=settings, supplier=self.supplier)
         self._is_closed = False
-        self._leases: dict[str, Lease] = {}
-        self._bundles: dict[Path, int] = {}
 
     # -- supply --------------------------------------------------------------------------------
 
@@ -132,73 +123,14 @@ class Session:
         is_vendoring: bool = False,
     ) -> Environment:
         """The joint environment of steps and component folders. Blocks."""
-        joint = self._joint(targets, freshness)
+        joint = self._provision.joint(targets, freshness)
         if is_vendoring:
             self.supplier.vendor(joint)
         return self.supplier.write_lock(joint)[1] if is_locking else self.supplier.supply(joint)
 
     def explain(self, targets: Iterable[Step | Path | str]) -> Explanation:
         """Supply, and why the environment was found or made. Blocks."""
-        return self.supplier.explain(self._joint(targets, Freshness()))
-
-    def _joint(self, targets: Iterable[Step | Path | str], freshness: Freshness) -> SupplyRequest:
-        requests = [self._supply_request(target)[0] for target in targets]
-        if not requests:
-            raise RequestError("nothing to supply", hint="give a step or a component's folder")
-        pythons = {request.python for request in requests if request.python}
-        if len(pythons) > 1:
-            raise RequestError(f"one environment has one interpreter, not: `{sorted(pythons)}`")
-        return SupplyRequest(
-            components=tuple(dict.fromkeys(c for r in requests for c in r.components)),
-            scripts=tuple(dict.fromkeys(s for r in requests for s in r.scripts)),
-            requirements=tuple(dict.fromkeys(line for r in requests for line in r.requirements)),
-            python=pythons.pop() if pythons else None,
-            freshness=freshness,
-        )
-
-    def _supply_request(
-        self, target: Step | Path | str
-    ) -> tuple[SupplyRequest, tuple[Component, ...]]:
-        if not isinstance(target, Step):
-            component = self.supplier.component(Path(target))
-            return SupplyRequest(components=(component,), python=self.settings.python), (component,)
-        components = self._components(target)
-        speaker = language(target.language)
-        return speaker.supply_request(target, components, self.settings.python), components
-
-    def _components(self, step: Step) -> tuple[Component, ...]:
-        if step.components:
-            return tuple(self.supplier.component(folder) for folder in step.components)
-        found = None if step.file is None else self.supplier.component_of(step.file)
-        return () if found is None else (found,)
-
-    def _leased(self, request: SupplyRequest) -> Environment:
-        """The environment, held for as long as the session: zygotes and spares live in it."""
-        for is_last in (False, False, False, True):
-            environment = self.supplier.supply(request)
-            with self._lock:
-                if environment.key in self._leases:
-                    return environment
-                try:
-                    self._leases[environment.key] = self.supplier.lease(environment)
-                except StoreError:  # cleaned away since it was found: make it again
-                    if is_last:
-                        raise
-                else:
-                    return environment
-        raise AssertionError("the loop returns or raises")
-
-    def _bundle(self, interpreter: Interpreter) -> Path:
-        """The guest for an interpreter, held for as long as the session."""
-        while True:
-            bundle = stage(self.settings.cache_dir, interpreter)
-            with self._lock:
-                if bundle in self._bundles:
-                    return bundle
-                held = _fs.lock_folder(bundle, shared=True)
-                if held is not None:  # else it was cleaned away since: make it again
-                    self._bundles[bundle] = held
-                    return bundle
+        return self.supplier.explain(self._provision.joint(targets, Freshness()))
 
     # -- a run ---------------------------------------------------------------------------------
 
@@ -215,11 +147,11 @@ class Session:
         if self._is_closed:
             raise RequestError("the runtime is closed", hint="make another `Runtime`")
         code = _code(step)
-        request, components = self._supply_request(step)
-        environment = self._leased(request)
+        request, components = self._provision.request_of(step)
+        environment = self._provision.environment(request)
         supplied_ns = time.monotonic_ns()
         plan = language(step.language).plan(step, components, environment, code)
-        bundle = self._bundle(environment.interpreter)
+        bundle = self._provision.bundle(environment.interpreter)
         seal, artifacts = codec.new_seal(), list[Artifact]()
         environ = {**GUEST_VARIABLES, **self.policy.environ}
         message = codec.encode_request(
@@ -386,11 +318,7 @@ class Session:
         self._is_closed = True
         self._guests.close()
         self._pool.close()
-        for lease in self._leases.values():
-            lease.close()
-        self._leases.clear()
-        while self._bundles:
-            os.close(self._bundles.popitem()[1])
+        self._provision.close()
         self._workshop.close()
 
 

@@ -1,0 +1,106 @@
+"""From steps to environments that stay: what a session asks of supply, and leases while open."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from orq_runtime import _fs
+from orq_runtime._run.bundle import stage
+from orq_runtime._supply import Supplier
+from orq_runtime._supply.store import Lease
+from orq_runtime.errors import RequestError, StoreError
+from orq_runtime.languages import language
+from orq_runtime.model.environment import (
+    Component,
+    Environment,
+    Freshness,
+    Interpreter,
+    SupplyRequest,
+)
+from orq_runtime.model.step import Step
+from orq_runtime.settings import Settings
+
+__all__ = ["Provision"]
+
+
+class Provision:
+    """Requests, leases and bundles of one session. Safe for several threads."""
+
+    def __init__(self, *, settings: Settings, supplier: Supplier) -> None:
+        self._settings = settings
+        self._supplier = supplier
+        self._lock = threading.Lock()
+        self._leases: dict[str, Lease] = {}
+        self._bundles: dict[Path, int] = {}
+
+    def joint(self, targets: Iterable[Step | Path | str], freshness: Freshness) -> SupplyRequest:
+        """One request for several targets. Raises `RequestError` where they do not go together."""
+        requests = [self.request_of(target)[0] for target in targets]
+        if not requests:
+            raise RequestError("nothing to supply", hint="give a step or a component's folder")
+        pythons = {request.python for request in requests if request.python}
+        if len(pythons) > 1:
+            raise RequestError(f"one environment has one interpreter, not: `{sorted(pythons)}`")
+        return SupplyRequest(
+            components=tuple(dict.fromkeys(c for r in requests for c in r.components)),
+            scripts=tuple(dict.fromkeys(s for r in requests for s in r.scripts)),
+            requirements=tuple(dict.fromkeys(line for r in requests for line in r.requirements)),
+            python=pythons.pop() if pythons else None,
+            freshness=freshness,
+        )
+
+    def request_of(self, target: Step | Path | str) -> tuple[SupplyRequest, tuple[Component, ...]]:
+        """What a step or a component's folder asks for, and the components that it lies in."""
+        if not isinstance(target, Step):
+            component = self._supplier.component(Path(target))
+            return SupplyRequest(components=(component,), python=self._settings.python), (
+                component,
+            )
+        components = self._components(target)
+        speaker = language(target.language)
+        return speaker.supply_request(target, components, self._settings.python), components
+
+    def _components(self, step: Step) -> tuple[Component, ...]:
+        if step.components:
+            return tuple(self._supplier.component(folder) for folder in step.components)
+        found = None if step.file is None else self._supplier.component_of(step.file)
+        return () if found is None else (found,)
+
+    def environment(self, request: SupplyRequest) -> Environment:
+        """The environment, leased until `close`: zygotes and spares live in it. Blocks."""
+        for is_last in (False, False, False, True):
+            environment = self._supplier.supply(request)
+            with self._lock:
+                if environment.key in self._leases:
+                    return environment
+                try:
+                    self._leases[environment.key] = self._supplier.lease(environment)
+                except StoreError:  # cleaned away since it was found: make it again
+                    if is_last:
+                        raise
+                else:
+                    return environment
+        raise AssertionError("the loop returns or raises")
+
+    def bundle(self, interpreter: Interpreter) -> Path:
+        """The guest for an interpreter, kept until `close`. Blocks."""
+        while True:
+            bundle = stage(self._settings.cache_dir, interpreter)
+            with self._lock:
+                if bundle in self._bundles:
+                    return bundle
+                held = _fs.lock_folder(bundle, shared=True)
+                if held is not None:  # else it was cleaned away since: make it again
+                    self._bundles[bundle] = held
+                    return bundle
+
+    def close(self) -> None:
+        """End all leases."""
+        for lease in self._leases.values():
+            lease.close()
+        self._leases.clear()
+        while self._bundles:
+            os.close(self._bundles.popitem()[1])
