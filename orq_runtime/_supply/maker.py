@@ -40,6 +40,7 @@ from orq_runtime._supply.store import Store, read_json
 from orq_runtime._supply.support import Support
 from orq_runtime._supply.uv import Uv
 from orq_runtime._supply.vendoring import fill_vendor
+from orq_runtime._supply.waiting import making
 from orq_runtime._supply.wheels import LocalWheel
 from orq_runtime.errors import InternalError, RequestError, ResolutionFailed, StoreError
 from orq_runtime.events import Event, Sink
@@ -124,7 +125,7 @@ class Maker:
         environment = None if is_new else self._known(asked)
         if environment is None:
             self._note(asked)
-            with self._store.making():
+            with making(self._store, self._sink):
                 environment = self._made(asked, request.freshness)
         return environment, asked.included
 
@@ -133,7 +134,7 @@ class Maker:
         before = Before(self._store)
         environment, included = self.supply(request)
         asked = read_request(request, environment.interpreter)
-        with self._store.making():
+        with making(self._store, self._sink):
             spec = self._spec(asked, self._local_wheels(asked), request.freshness)
         return explained(environment, before=before, spec=spec.digest()), included
 
@@ -151,7 +152,7 @@ class Maker:
                 hint="name its folder or its file",
             )
         self._note(asked)
-        with self._store.making():
+        with making(self._store, self._sink):
             spec = self._spec(asked, self._local_wheels(asked), request.freshness, is_lock=True)
             is_fit = asked.lock is not None and asked.lock.declared == spec.declared_key
             if is_fit and not request.freshness.is_new:
@@ -177,7 +178,7 @@ class Maker:
             for item in sources
             for pin in self._builder.tools_of(item, interpreter)
         }
-        with self._store.making():
+        with making(self._store, self._sink):
             made = fill_vendor(
                 request.components[0].path,
                 environment.lock,
@@ -200,7 +201,7 @@ class Maker:
         """
         interpreter = self._interpreters.find(python or self._settings.python)
         lines = [declared(line, "the build kit") for line in BUILD_KIT]
-        with self._store.making():
+        with making(self._store, self._sink):
             self._support.layer(interpreter)
             with self._builder.kit(lines, interpreter, ()):
                 pass  # that it can be leased is all
@@ -242,7 +243,7 @@ class Maker:
             raise StoreError(
                 f"what it was made from cannot be read: `{place.name}`", hint="supply it again"
             ) from error
-        with self._store.making():
+        with making(self._store, self._sink):
             if lock.packages:
                 names = [item.name for item in lock.packages]
                 self._uv.run("install", ["cache", "clean", "--no-config", *names])

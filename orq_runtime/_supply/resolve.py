@@ -330,6 +330,8 @@ def _named(error: SupplyError, spec: Spec, scratch: Path) -> SupplyError:
     places = [place for name, place in declared if name in words]
     meant = [name for name, _ in declared if name in words and name in _MEANT]
     hint = error.hint
+    if held := next((item.origin for item in spec.pins if item.name in words), None):
+        hint = f"`{held}` may be older than the declarations: write it anew (supply --lock)"
     if meant:
         hint = f"by `{meant[0]}` people mean `{_MEANT[meant[0]]}`: require that instead"
     return type(error)("\n".join([reason, *dict.fromkeys(places)]), hint=hint)

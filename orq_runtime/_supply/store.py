@@ -87,11 +87,12 @@ class Store:
         return self.root / "guards" / "activity.lock"
 
     @contextlib.contextmanager
-    def making(self) -> Iterator[None]:
+    def making(self, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
         """Held around everything that writes to the store. Sweeps what the dead left behind."""
+        wait = self.wait_seconds
         with (
             _writing(self.root),
-            _fs.lock(self.activity, shared=True, timeout_seconds=self.wait_seconds),
+            _fs.lock(self.activity, shared=True, timeout_seconds=wait, on_wait=on_wait),
         ):
             _fs.check_lock(self.activity)
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from orq_runtime._supply.store import Store
 from orq_runtime.events import Event, Sink
 
-__all__ = ["exclusively", "holder_of"]
+__all__ = ["exclusively", "holder_of", "making"]
 
 _LOCKS = Path("/proc/locks")
 _WORDS = 5
@@ -35,6 +35,23 @@ def exclusively(
     with store.exclusively(kind, key, on_wait=on_wait):
         if waits:
             sink(Event(phase="wait", state="done", subject=subject))
+        yield
+
+
+@contextlib.contextmanager
+def making(store: Store, sink: Sink) -> Iterator[None]:
+    """`Store.making`, which says so if it must wait for the end of a cleaning. Blocks."""
+    waits: list[Event] = []
+
+    def on_wait() -> None:
+        holder = holder_of(store.activity)
+        message = "the cache is being cleaned" + (f", by {holder}" if holder else "")
+        waits.append(Event(phase="wait", state="started", subject="cache", message=message))
+        sink(waits[0])
+
+    with store.making(on_wait=on_wait):
+        if waits:
+            sink(Event(phase="wait", state="done", subject="cache"))
         yield
 
 

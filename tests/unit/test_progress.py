@@ -5,7 +5,10 @@ from __future__ import annotations
 import html
 import io
 import json
+import os
+import pty
 import re
+import select
 
 import jsonschema
 import pytest
@@ -114,6 +117,22 @@ class _Said:
         self.lines.append(text)
 
     def close(self) -> None: ...
+
+
+@pytest.mark.slow
+def test_a_bar_moves_though_no_event_comes() -> None:
+    """A terminal gets something to draw again and again while a build is silent."""
+    master, slave = pty.openpty()
+    with open(slave, "w", encoding="utf-8") as terminal:
+        console = Console(file=terminal, force_terminal=True, width=100)
+        with Progress(is_drawn=True, is_quiet=False, display=Drawing(console)) as progress:
+            progress(Event(phase="build", state="started", subject="core"))
+            frames = 0
+            while frames < 5:
+                ready, _, _ = select.select([master], [], [], 30)
+                assert ready, "nothing was drawn for half a minute"
+                frames += os.read(master, 1 << 16).count(b"Building core")
+    os.close(master)
 
 
 def test_what_a_build_needs_is_told_under_it() -> None:
