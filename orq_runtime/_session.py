@@ -23,6 +23,7 @@ from orq_runtime._run.launch import Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.outcome import Circumstances, conclude, never_began
 from orq_runtime._run.pool import Pool
+from orq_runtime._run.refused import with_reason
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.wall import grants, wall_of
 from orq_runtime._supply import Supplier
@@ -236,7 +237,9 @@ class Session:
         outcome = conclude(run.machine, self._circumstances(run))
         if run.slot is not None:
             outcome = as_measured(outcome, run.slot.leaf, run.limits)
-            if run.wanted is not None and outcome.ok:
+            if not outcome.ok:
+                outcome = with_reason(outcome, self.policy)
+            elif run.wanted is not None:
                 outcome = self._collected(outcome, run.slot, run.wanted, run.limits)
         alone = run.slot.process if run.slot is not None else None
         if outcome.verdict == "never_started" and alone is not None:

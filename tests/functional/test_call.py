@@ -283,3 +283,17 @@ def test_random_numbers_differ_from_run_to_run(call: Call) -> None:
     step = _code("import random\ndef f(): return random.random()")
 
     assert 3 == len({call(step).value for _ in range(3)})
+
+
+def test_a_step_that_was_refused_the_network_is_told_so(call: Call) -> None:
+    """What looks like an error of permission or of names says how to grant the network."""
+    source = (
+        "import socket, urllib.request\n"
+        "def connects() -> str:\n    return urllib.request.urlopen('http://127.0.0.1:1/').read()\n"
+        "def resolves() -> object:\n    return socket.getaddrinfo('localhost.invalid', 80)\n"
+    )
+    for name in ("connects", "resolves"):
+        outcome = call(Step(source=source, function=name))
+
+        assert "raised" == outcome.verdict
+        assert ("no network" in (outcome.hint or "")) == (outcome.isolation != "process")
