@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from orq_runtime.errors import RequestError
 
 __all__ = ["LockMode", "Settings", "load"]
+
+Compile = Literal["imports", "all"]
+COMPILE: Final[tuple[Compile, ...]] = ("imports", "all")
 
 _PREFIX = "ORQ_RUNTIME_"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -48,9 +51,10 @@ class Settings:
     folders or pages of distributions; they may hold credentials and are never shown. `offline`
     forbids the network to supply. `exclude_newer` (`2022-07-01` or RFC 3339) dates a resolution.
     `allow_build` names distributions that may be built, behind the wall, where an index has no
-    wheel of them. `locked` wants a lock beside a component that fits its declarations, `frozen`
-    takes that lock as it is; not both. `debug` has the command line show tracebacks of its own
-    failures.
+    wheel of them. `compile` is the bytecode made ahead: of what the direct requirements import
+    (`imports`), or `all`. `locked` wants a lock beside a component that fits its declarations,
+    `frozen` takes that lock as it is; not both. `debug` has the command line show tracebacks of its
+    own failures.
     `temporary_dir` is where TMPDIR points, `tool_environment` what uv inherits: certificates,
     proxies and PATH, `python_dirs` where pyenv and uv keep their interpreters.
     """
@@ -63,6 +67,7 @@ class Settings:
     find_links: tuple[str, ...] = ()
     exclude_newer: str | None = None
     allow_build: tuple[str, ...] = ()
+    compile: Compile = "imports"
     locked: bool = False
     frozen: bool = False
     debug: bool = False
@@ -196,6 +201,17 @@ def _names(key: str, value: object) -> tuple[str, ...]:
     return tuple(_SEPARATORS.sub("-", name).lower() for name in names)
 
 
+def _compile(key: str, value: object) -> Compile:
+    text = _text(key, value)
+    for known in COMPILE:
+        if text == known:
+            return known
+    raise RequestError(
+        f"setting `{key}` is a word, not: `{text}`",
+        hint="one of: " + ", ".join(f"`{known}`" for known in COMPILE),
+    )
+
+
 _READERS: Mapping[str, Callable[[str, object], object]] = {
     "cache_dir": _path,
     "python": _text,
@@ -205,6 +221,7 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "find_links": _texts,
     "exclude_newer": _date,
     "allow_build": _names,
+    "compile": _compile,
     "locked": _flag,
     "frozen": _flag,
     "debug": _flag,

@@ -33,7 +33,7 @@ from orq_runtime.errors import StoreError
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import Interpreter
-from orq_runtime.settings import Settings
+from orq_runtime.settings import Compile, Settings
 
 __all__ = ["Installed", "Installer", "content_digest", "environment_digest", "read_installed"]
 
@@ -73,10 +73,15 @@ def content_digest(lock: Lock, interpreter: Interpreter) -> Digest:
     return digest
 
 
-def environment_digest(lock: Lock, interpreter: Interpreter) -> Digest:
-    """The digest whose key names an environment here: its content, on this very interpreter."""
-    digest = content_digest(lock, interpreter)
-    return digest.text("base", os.fsdecode(interpreter.path))
+def environment_digest(
+    lock: Lock, interpreter: Interpreter, bytecode: Compile = "imports"
+) -> Digest:
+    """The digest whose key names an environment here: its content, on this very interpreter.
+
+    One that has all of its bytecode is another: what is published never changes.
+    """
+    digest = content_digest(lock, interpreter).text("base", os.fsdecode(interpreter.path))
+    return digest if bytecode == "imports" else digest.text("bytecode", bytecode)
 
 
 def site_packages(path: Path, interpreter: Interpreter) -> Path:
@@ -126,7 +131,7 @@ class Installer:
 
     def install(self, lock: Lock, interpreter: Interpreter) -> tuple[Installed, bool]:
         """The environment of a lock, and whether this call made it. Blocks."""
-        digest = environment_digest(lock, interpreter)
+        digest = environment_digest(lock, interpreter, self._settings.compile)
         key = digest.key()
         if installed := read_installed(self._store, digest):
             return installed, False
@@ -203,12 +208,15 @@ class Installer:
         mine = [item for item in distributions if item.name in local]
         others = [item for item in distributions if item.name not in local]
         direct = [item for item in others if item.name in lock.direct]
+        has_all = self._settings.compile == "all"
         self._compile(
             staged,
             scratch,
             interpreter,
-            modules=[name for name in _modules(direct) if name.lower() not in _UNWORTHY],
-            files=[path for item in mine for path in item.files],
+            modules=[]
+            if has_all
+            else [name for name in _modules(direct) if name.lower() not in _UNWORTHY],
+            files=[path for item in (distributions if has_all else mine) for path in item.files],
         )
         write_json(
             staged / "orq.json",

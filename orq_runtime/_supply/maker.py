@@ -267,7 +267,8 @@ class Maker:
         support = self._support.known(asked.interpreter)
         if lock is None or support is None:
             return None
-        installed = read_installed(self._store, environment_digest(lock, asked.interpreter))
+        digest = environment_digest(lock, asked.interpreter, self._settings.compile)
+        installed = read_installed(self._store, digest)
         return None if installed is None else _environment(installed, support, asked.interpreter)
 
     def _made(self, asked: Asked, freshness: Freshness) -> Environment:

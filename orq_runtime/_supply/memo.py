@@ -195,6 +195,7 @@ class Memo:
         digest.text("path", settings.tool_environment.get("PATH", ""))
         digest.text("lock_mode", settings.lock_mode)
         digest.text("exclude_newer", settings.exclude_newer or "")
+        digest.text("compile", settings.compile)
         for url in (settings.default_index or "", *settings.index):
             digest.raw("index", url.encode())
 

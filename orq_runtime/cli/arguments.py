@@ -16,14 +16,13 @@ from orq_runtime.cli.options import (
     add_files,
     add_freshness,
     add_inputs,
-    add_isolation,
     add_output,
     add_pruning,
     add_supplying,
-    add_wall,
     add_with,
 )
 from orq_runtime.cli.terminal import put
+from orq_runtime.cli.walls import add_isolation, add_wall
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite

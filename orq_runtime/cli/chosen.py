@@ -16,6 +16,7 @@ _NAMES = (
     "find_links",
     "exclude_newer",
     "allow_build",
+    "compile",
     "locked",
     "frozen",
 )

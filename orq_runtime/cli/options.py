@@ -21,11 +21,9 @@ __all__ = [
     "add_files",
     "add_freshness",
     "add_inputs",
-    "add_isolation",
     "add_output",
     "add_pruning",
     "add_supplying",
-    "add_wall",
     "add_with",
 ]
 
@@ -46,6 +44,7 @@ class Options(argparse.Namespace):
     find_links: list[str] | None
     exclude_newer: str | None
     allow_build: list[str] | None
+    compile: str | None
     locked: bool | None
     frozen: bool | None
     no_progress: bool
@@ -187,50 +186,6 @@ def add_checks(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_wall(parser: argparse.ArgumentParser) -> None:
-    """The options that say what a run may touch, and how much memory it may use."""
-    group = parser.add_argument_group("wall")
-    add_isolation(group, "the run, and around builds")
-    group.add_argument(
-        "--network",
-        choices=("none", "full"),
-        default="none",
-        help="what network the run sees (default: none)",
-    )
-    for flag, what in (("--allow-read", "read"), ("--allow-write", "read and write")):
-        group.add_argument(
-            flag,
-            action="append",
-            default=[],
-            metavar="PATH",
-            help=f"a file or folder that the run may {what}; may be repeated",
-        )
-    group.add_argument(
-        "--env",
-        dest="environ",
-        action="append",
-        default=[],
-        metavar="NAME=TEXT",
-        help="a variable of the run's environment, which inherits nothing; may be repeated",
-    )
-    group.add_argument(
-        "--memory",
-        type=int,
-        metavar="BYTES",
-        help="memory of each of the run's processes (default: 1 GiB)",
-    )
-
-
-def add_isolation(group: argparse._ActionsContainer, what: str) -> None:
-    """The option that names the wall around something."""
-    group.add_argument(
-        "--isolation",
-        choices=("auto", "namespaces", "landlock", "process"),
-        default="auto",
-        help=f"the wall around {what} (default: the strongest there is, never `process`)",
-    )
-
-
 def add_with(parser: argparse.ArgumentParser) -> None:
     """The option for further requirements."""
     parser.add_argument(
@@ -280,6 +235,11 @@ def add_supplying(parser: argparse.ArgumentParser) -> None:
         "--exclude-newer",
         metavar="DATE",
         help="only what was published by then: 2022-07-01 [env: ORQ_RUNTIME_EXCLUDE_NEWER]",
+    )
+    group.add_argument(
+        "--compile",
+        choices=("imports", "all"),
+        help="the bytecode made ahead (default: of what is imported) [env: ORQ_RUNTIME_COMPILE]",
     )
     group.add_argument(
         "--allow-build",
