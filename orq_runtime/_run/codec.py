@@ -41,6 +41,7 @@ _COERCED_PARTS: Final = {"path", "how", "value", "became"}
 _RESULT_PARTS: Final = {"timings", "usage", "value"}
 _MOST_COERCED: Final = 256
 _LONGEST_TEXT: Final = 4096
+_NEVER_NAN: Final = {int, str, bool, type(None)}
 _LAPS = frozenset(
     ("received", "decode", "load", "bind", "convert", "check", "call", "check_result", "encode")
 )
@@ -103,7 +104,8 @@ def _inputs(
     try:
         # dataclasses come to `simpler`, because an artifact is one
         text = orjson.dumps(dict(inputs), simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
-        if b"null" not in text or not _may_hold_nan(inputs):  # null is what orjson makes of NaN
+        # null is what orjson makes of NaN, which is not equal to what is read back
+        if b"null" not in text or orjson.loads(text) == inputs or not _may_hold_nan(inputs):
             return _PLAIN, text
     except orjson.JSONEncodeError:
         pass
@@ -128,14 +130,20 @@ def _texts(inputs: Mapping[str, object], artifacts: list[Artifact]) -> dict[str,
 
 
 def _may_hold_nan(value: object) -> bool:
-    if isinstance(value, float):
+    """Whether a null of orjson's may have been a NaN; orjson has written the value, so it ends."""
+    if type(value) is float:
         return not math.isfinite(value)
     if isinstance(value, Mapping):
-        return any(map(_may_hold_nan, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(_may_hold_nan, value))
-    # what orjson gets from `simpler` may hold anything
-    return not isinstance(value, str | int | bool | None)
+        return _may_hold_nan(list(value.values()))
+    if not isinstance(value, list | tuple):
+        # what orjson gets from `simpler` may hold anything
+        return type(value) not in _NEVER_NAN
+    kinds = set(map(type, value))
+    if kinds <= _NEVER_NAN:
+        return False
+    if kinds == {float}:
+        return not all(map(math.isfinite, value))
+    return any(map(_may_hold_nan, value))
 
 
 def decode_result(body: bytes, *, allow_nan: bool = False) -> Result:

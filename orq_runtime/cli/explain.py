@@ -84,9 +84,7 @@ def _indented(text: str) -> str:
 
 
 def _problem(problem: Problem) -> str:
-    message = problem.message
-    if problem.expected:
-        message = f"expected {problem.expected}, got {problem.got}: {problem.value}"
+    message = f"{problem.message}: {problem.value}" if problem.value else problem.message
     return one_line(f"{problem.path}: {message}" if problem.path else message)
 
 

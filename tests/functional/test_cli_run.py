@@ -135,6 +135,23 @@ def test_an_exception_is_shown_as_a_traceback(cli: Cli) -> None:
     assert "caused by: KeyError: 'x'\n" in said.err
 
 
+def test_values_are_taken_as_strictly_as_asked(cli: Cli) -> None:
+    """Old habits, NaN and no check at all, each where its option is given."""
+    greet = (cli.step("greet"), "-i", "name=Ada", "-i", "times=2")
+    echo = (cli.step("echo"), "-i", "value:=[NaN, -Infinity, null]")
+
+    assert 3 == cli("run", *greet).code
+    coerced = cli("run", *greet, "--coerce", "--output-format", "json")
+    assert 2 == cli("run", *echo).code
+    allowed = cli("run", *echo, "--nan", "allow")
+    unchecked = cli("run", cli.step("greet"), "-i", "name:=3", "--typecheck", "off")
+
+    document = json.loads(coerced.out)
+    assert ("ok", "times") == (document["verdict"], document["coerced"][0]["path"])
+    assert (0, "[NaN,-Infinity,null]\n") == (allowed.code, allowed.out)
+    assert "wrong_type" not in unchecked.err
+
+
 def test_later_inputs_win(cli: Cli, tmp_path: Path) -> None:
     """Files and single inputs count in the order they are given."""
     (tmp_path / "in.json").write_text('{"name": "Bob", "times": 2}', "utf-8")

@@ -171,6 +171,28 @@ def test_what_json_would_drop_is_refused(
     assert words in outcome.failure.message
 
 
+_TYPEGUARDED = """
+from typing import List
+import typeguard
+@typeguard.typechecked
+def f(n: int, xs: List[int] = []) -> int:
+    return n
+"""
+
+
+@pytest.mark.parametrize("pin", ["typeguard==2.13.3", "typeguard>=4"])
+def test_a_function_that_typeguard_decorates_keeps_its_signature(
+    runtime: Runtime, pin: str
+) -> None:
+    """By the step's own copy, whatever its version, beside the one that we check with."""
+    step = Step(source=_TYPEGUARDED, function="f", requirements=[pin])
+
+    assert 1 == runtime.run(step, {"n": 1}).value
+    wrong = runtime.run(step, {"n": 1, "xs": ["a"]}, check=False)
+    assert wrong.failure is not None
+    assert ("wrong_type", "xs[0]") == (wrong.verdict, wrong.failure.problems[0].path)
+
+
 _FORMS = """
 import sys
 from typing import List

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orq_runtime._run import codec, report
+from orq_runtime._run import codec, exact, report
 from orq_runtime.errors import BadCall
 from orq_runtime.model.artifact import Artifact
 from orq_runtime.model.environment import Environment, Interpreter
@@ -105,6 +105,43 @@ def test_a_failure_is_read_or_a_wire_error(document: object) -> None:
     for said in (document, {"verdict": "raised", "message": document, "frames": document}):
         with contextlib.suppress(wire.WireError):
             report.decode_failure(json.dumps(said).encode())
+
+
+@given(st.integers(0, 30_000), st.integers(-1, 1), st.booleans())
+def test_integers_of_any_length_are_read_and_written(
+    digits: int, more: int, is_negative: bool
+) -> None:
+    """Around every bound of the interpreter's own, exactly."""
+    value = (10**digits + more) * (-1 if is_negative else 1)
+
+    assert (exact.loads(exact.dumps([value, "1"]).decode()) == [value, "1"]) is True
+
+
+def test_an_integer_that_would_take_long_is_refused() -> None:
+    """What a guest sends is bounded before it is computed with."""
+    with pytest.raises(wire.WireError):
+        codec.decode_document(b"B" + b'{"value":' + b"9" * 200_000 + b"}")
+    with pytest.raises(BadCall):
+        _sent({"x": 1 << 1_000_000})
+
+
+def test_nan_is_only_read_where_it_was_allowed() -> None:
+    """A guest that sends it unasked breaks the protocol."""
+    body = b'N{"timings":{},"usage":{"cpu_seconds":0.0,"peak_kib":1},"value":NaN}'
+
+    assert "nan" == repr(codec.decode_result(body, allow_nan=True).value)
+    with pytest.raises(wire.WireError):
+        codec.decode_result(body)
+
+
+@pytest.mark.parametrize(
+    "coerced",
+    [[1], [{}], {}, "x", [{"path": 1, "how": "", "value": "", "became": ""}], [{"path": "x"}]],
+)
+def test_a_lie_about_what_was_coerced_is_a_wire_error(coerced: object) -> None:
+    """A list of four texts each, bounded, or nothing."""
+    with pytest.raises(wire.WireError):
+        codec.decode_coerced(coerced)
 
 
 @pytest.mark.parametrize("verdict", ["ok", "timeout", "killed", "cpu_exceeded", "nonsense", 1])
