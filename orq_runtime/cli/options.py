@@ -236,6 +236,16 @@ def add_supplying(parser: argparse.ArgumentParser) -> None:
         metavar="DATE",
         help="only what was published by then: 2022-07-01 [env: ORQ_RUNTIME_EXCLUDE_NEWER]",
     )
+    _add_making(group)
+    _add_lock_modes(group)
+    group.add_argument("--no-progress", action="store_true", help="do not draw progress")
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="neither progress nor notes; errors stay"
+    )
+    add_cache_dir(parser)
+
+
+def _add_making(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--compile",
         choices=("imports", "all"),
@@ -248,12 +258,6 @@ def add_supplying(parser: argparse.ArgumentParser) -> None:
         help="build it, behind the wall, where an index has no wheel of it; may be repeated "
         "[env: ORQ_RUNTIME_ALLOW_BUILD]",
     )
-    _add_lock_modes(group)
-    group.add_argument("--no-progress", action="store_true", help="do not draw progress")
-    group.add_argument(
-        "-q", "--quiet", action="store_true", help="neither progress nor notes; errors stay"
-    )
-    add_cache_dir(parser)
 
 
 def _add_lock_modes(group: argparse._ArgumentGroup) -> None:
