@@ -33,10 +33,10 @@ from orq_runtime._supply.wheels import LocalWheel, keep_wheel, required_by, stor
 from orq_runtime.errors import BuildFailed, ResolutionFailed, StoreError
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
-from orq_runtime.model.environment import Interpreter
+from orq_runtime.model.environment import Interpreter, LockedPackage
 from orq_runtime.settings import Settings
 
-__all__ = ["BUILD_KIT", "Builder", "Source"]
+__all__ = ["BUILD_KIT", "Builder", "Source", "source_of"]
 
 _RECIPE = 2
 _LEASE_TRIES = 4
@@ -58,6 +58,11 @@ class Source:
     def is_wheel(self) -> bool:
         """Whether it is a wheel already."""
         return self.path.name.endswith(".whl")
+
+
+def source_of(package: LockedPackage) -> Source:
+    """The source distribution of an index that a package was built from."""
+    return Source(path=Path(package.file), digest=package.digests[-1], origin=package.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,8 @@ def fetch(
 
     Raises `IndexUnavailable` when it does not come, `ResolutionFailed` when it is another file.
     """
-    algorithm, _, wanted = pin.digests[0].partition(":")
+    digest = next(item for item in pin.digests if not item.startswith("content:"))
+    algorithm, _, wanted = digest.partition(":")
     hashed = hashlib.new(algorithm)
     come = 0
     try:

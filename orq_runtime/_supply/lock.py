@@ -14,6 +14,8 @@ __all__ = ["Lock", "Pinned", "lock_document", "lock_of", "pins_document", "pins_
 class Pinned:
     """One distribution of a lock. `content` is a local wheel's; `digests` may be installed.
 
+    What was built from an index's source distribution has both: that file's digests and a content.
+
     `file`, `url` and `size` are of the file that was chosen for the interpreter, for whoever
     fetches or counts it: empty and 0 where not known, and never part of a key.
     """
@@ -32,7 +34,9 @@ class Pinned:
         return LockedPackage(
             name=self.name,
             version=self.version,
-            digests=self.digests if self.content is None else (f"content:{self.content}",),
+            digests=self.digests
+            if self.content is None
+            else (f"content:{self.content}", *self.digests),
             local=self.content is not None,
             file=self.file,
             url=self.url,

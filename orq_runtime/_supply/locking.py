@@ -94,6 +94,8 @@ def lock_text(lock: Lock, spec: Spec, place: Path) -> str:
     """The lock as the text of a `pylock.toml` that lies at `place`."""
     local = {}
     for wheel in spec.local:
+        if wheel.source is not None:
+            continue  # an index's, as the others are
         origin = Path(wheel.origin)
         digest = wheel.digest if origin.suffix == ".whl" else ""
         if not digest and not origin.is_dir():

@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orq_runtime._supply.asked import Asked, check_wheels, read_request, required_names, unfit
-from orq_runtime._supply.build import BUILD_KIT, Builder, Source
+from orq_runtime._supply.build import BUILD_KIT, Builder, Source, source_of
 from orq_runtime._supply.explain import Before, explained
 from orq_runtime._supply.failures import forget_failures
 from orq_runtime._supply.install import (
@@ -158,7 +158,12 @@ class Maker:
             if is_fit and not request.freshness.is_new:
                 return place, self._made(asked, request.freshness)
             kept = preferred(asked.lock) if asked.lock else None
-            lock = self._resolver.resolve(spec, freshness=request.freshness, preferred=kept)
+            lock = self._source_only.resolve(
+                spec,
+                lambda one: self._resolver.resolve(
+                    one, freshness=request.freshness, preferred=kept
+                ),
+            )
             environment = self._installed(lock, interpreter)
             return write_lock(place, lock_text(lock, spec, place)), environment
 
@@ -173,6 +178,7 @@ class Maker:
         interpreter = environment.interpreter
         asked = read_request(request, interpreter)
         sources = [*asked.vendored, *asked.packages, *(source for _, source in asked.by_name)]
+        sources += [source_of(item) for item in environment.lock if item.local and item.url]
         tools = {
             pin.name: pin.package
             for item in sources
@@ -263,7 +269,11 @@ class Maker:
                 wheels.append(wheel)
             todo = _wanted_by_name(asked, wheels)
         spec = self._spec(asked, wheels)
-        lock = lock_at_hand(asked, spec, self._settings.lock_mode) or self._resolver.known(spec)
+        lock = lock_at_hand(asked, spec, self._settings.lock_mode)
+        if lock is None:
+            lock = self._source_only.known(spec)
+        else:
+            lock = self._source_only.known_completed(lock, spec)
         support = self._support.known(asked.interpreter)
         if lock is None or support is None:
             return None
@@ -280,6 +290,8 @@ class Maker:
                 spec, lambda one: self._resolver.resolve(one, freshness=freshness)
             )
             check_held(lock, asked, mode)
+        else:
+            lock = self._source_only.completed(lock, spec)
         return self._installed(lock, asked.interpreter)
 
     def _installed(self, lock: Lock, interpreter: Interpreter) -> Environment:

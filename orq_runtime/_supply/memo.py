@@ -194,6 +194,7 @@ class Memo:
         digest.text("python", request.python or settings.python or _host_identity())
         digest.text("path", settings.tool_environment.get("PATH", ""))
         digest.text("lock_mode", settings.lock_mode)
+        digest.texts("allow_build", settings.allow_build)
         digest.text("exclude_newer", settings.exclude_newer or "")
         digest.text("compile", settings.compile)
         for url in (settings.default_index or "", *settings.index):

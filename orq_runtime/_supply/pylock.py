@@ -154,7 +154,7 @@ def pylock_text(
     for pin in pinned:
         lines += ["", "[[packages]]", f"name = {_quoted(pin.name)}"]
         lines += [f"version = {_quoted(pin.version)}"]
-        lines += [_local(local[pin.name]) if pin.content is not None else _index(pin)]
+        lines += [_local(local[pin.name]) if pin.name in local else _index(pin)]
     lines += ["", f"[tool.{_TOOL}]", f"declared = {_quoted(declared)}"]
     return "\n".join([*lines, f"python = {_quoted(python)}", ""])
 

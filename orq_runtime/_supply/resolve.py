@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -34,7 +34,7 @@ from orq_runtime.events import Event, Sink
 from orq_runtime.model.environment import Freshness, Interpreter
 from orq_runtime.settings import Settings
 
-__all__ = ["Resolver", "Spec", "identify", "index_digest", "with_local"]
+__all__ = ["Resolver", "Spec", "cure_of", "identify", "index_digest", "with_local"]
 
 _RECIPE = 2
 _AS_BEFORE = Freshness()
@@ -258,11 +258,16 @@ def _kept(error: IndexUnavailable) -> str:
     return f"the last good lock serves on: {error.message.splitlines()[0]}"
 
 
+def _pin_of(wheel: LocalWheel) -> Pinned:
+    own = Pinned(name=wheel.name, version=wheel.version, digests=(), content=wheel.content)
+    if (source := wheel.source) is None:
+        return own
+    return replace(own, digests=source.digests, file=source.file, url=source.url, size=source.size)
+
+
 def with_local(lock: Lock, spec: Spec) -> Lock:
     """The lock with the spec's local wheels as they are now, whatever else has their name."""
-    own = [
-        Pinned(name=w.name, version=w.version, digests=(), content=w.content) for w in spec.local
-    ]
+    own = [_pin_of(wheel) for wheel in spec.local]
     names = {item.name for item in own}
     packages = [*own, *(item for item in lock.packages if item.name not in names)]
     return Lock(packages=tuple(sorted(packages, key=lambda p: p.name)), direct=spec.direct)
@@ -328,13 +333,19 @@ def _named(error: SupplyError, spec: Spec, scratch: Path) -> SupplyError:
                 place = f"  `{line}` is declared by `{wheel.name}` ({wheel.origin})"
                 declared.append((canonicalize_name(name[0]), place))
     places = [place for name, place in declared if name in words]
-    meant = [name for name, _ in declared if name in words and name in _MEANT]
     hint = error.hint
     if held := next((item.origin for item in spec.pins if item.name in words), None):
         hint = f"`{held}` may be older than the declarations: write it anew (supply --lock)"
-    if meant:
-        hint = f"by `{meant[0]}` people mean `{_MEANT[meant[0]]}`: require that instead"
+    hint = cure_of(name for name, _ in declared if name in words) or hint
     return type(error)("\n".join([reason, *dict.fromkeys(places)]), hint=hint)
+
+
+def cure_of(names: Iterable[str]) -> str | None:
+    """What to require instead, if a name is a module's, or a placeholder's on an index."""
+    for name in names:
+        if name in _MEANT:
+            return f"by `{name}` people mean `{_MEANT[name]}`: require that instead"
+    return None
 
 
 def index_digest(settings: Settings) -> str:

@@ -13,15 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from packaging.utils import canonicalize_name
 
 from orq_runtime._supply.build import Builder, Source
 from orq_runtime._supply.fetch import fetch
-from orq_runtime._supply.lock import Lock, Pinned
-from orq_runtime._supply.resolve import Resolver, Spec
-from orq_runtime._supply.store import Store
+from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
+from orq_runtime._supply.resolve import Resolver, Spec, cure_of, with_local
+from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.wheels import LocalWheel
 from orq_runtime.errors import ResolutionFailed
 from orq_runtime.events import Event, Sink
@@ -59,34 +60,89 @@ class SourceOnly:
 
         Raises `ResolutionFailed` with the names of all that may not be built, and the option.
         """
+        asked = spec
         for _ in range(_MOST_ROUNDS):
             try:
-                return resolve(spec)
+                lock = resolve(spec)
             except ResolutionFailed as error:
                 names = _needed(error)
                 if not names:
                     raise
                 built = self._built(spec, names, error)
                 spec = replace(spec, local=(*spec.local, *built))
+            else:
+                self._remember(asked, spec)
+                return lock
         raise ResolutionFailed(
             f"more than {_MOST_ROUNDS} rounds of source distributions that need others"
         )
+
+    def known(self, spec: Spec) -> Lock | None:
+        """The lock that the store has for the spec, with wheels that it has; starts nothing."""
+        if lock := self._resolver.known(spec):
+            return lock
+        document = read_json(self._place(spec))
+        if document is None:
+            return None
+        pins = pins_of(document["pins"])
+        if {pin.name for pin in pins} - set(self._settings.allow_build):
+            return None
+        wheels = self._known_wheels(pins, spec)
+        return None if wheels is None else self._resolver.known(_with(spec, wheels))
+
+    def completed(self, lock: Lock, spec: Spec) -> Lock:
+        """The lock with a wheel for each source distribution that it names. Blocks.
+
+        Raises `ResolutionFailed` with the names of all that may not be built.
+        """
+        pins = _source_pins(lock)
+        if not pins:
+            return lock
+        self._check_allowed(pins, f"the lock has no wheel of {len(pins)}")
+        return with_local(lock, _with(spec, [self._wheel(pin, spec) for pin in pins]))
+
+    def known_completed(self, lock: Lock, spec: Spec) -> Lock | None:
+        """The same with the wheels that the store has, None where it lacks one."""
+        wheels = self._known_wheels(_source_pins(lock), spec)
+        return None if wheels is None else with_local(lock, _with(spec, wheels))
+
+    def _known_wheels(self, pins: Collection[Pinned], spec: Spec) -> list[LocalWheel] | None:
+        wheels: list[LocalWheel] = []
+        for pin in pins:
+            wheel = self._builder.known(_source(pin, Path(pin.file)), spec.interpreter)
+            if wheel is None:
+                return None
+            wheels.append(replace(wheel, source=pin))
+        return wheels
+
+    def _remember(self, asked: Spec, spec: Spec) -> None:
+        """Keep which source distributions a spec needed, so that its lock is found again."""
+        pins = tuple(wheel.source for wheel in spec.local if wheel.source is not None)
+        if pins:
+            write_json(self._place(asked), {"pins": pins_document(pins)})
+
+    def _place(self, spec: Spec) -> Path:
+        return self._store.locks / f"{spec.digest().key()}.built.json"
 
     def _built(
         self, spec: Spec, names: Collection[str], error: ResolutionFailed
     ) -> list[LocalWheel]:
         pins = self._found(spec, set(names))
+        self._check_allowed(pins, error.message)
+        if not pins:
+            raise error
+        return [self._wheel(pin, spec) for pin in pins]
+
+    def _check_allowed(self, pins: Collection[Pinned], reason: str) -> None:
         refused = sorted({pin.name for pin in pins} - set(self._settings.allow_build))
         if refused:
             listed = ", ".join(f"`{name}`" for name in refused)
             allowing = " ".join(f"--allow-build {name}" for name in refused)
+            hint = f"allow it, behind the wall: {allowing}; or vendor a wheel of it"
             raise ResolutionFailed(
-                f"available as source only, which a build would run: {listed}\n{error.message}",
-                hint=f"allow it, behind the wall: {allowing}; or vendor a wheel of it",
-            ) from error
-        if not pins:
-            raise error
-        return [self._wheel(pin, spec) for pin in pins]
+                f"available as source only, which a build would run: {listed}\n{reason}",
+                hint=cure_of(refused) or hint,
+            )
 
     def _found(self, spec: Spec, names: set[str]) -> tuple[Pinned, ...]:
         """The source distributions that uv would take, of these names and of all that show up."""
@@ -103,14 +159,31 @@ class SourceOnly:
     def _wheel(self, pin: Pinned, spec: Spec) -> LocalWheel:
         with self._store.scratch() as scratch:
             file = scratch / pin.file
-            source = Source(path=file, digest=pin.digests[0], origin=pin.file)
+            source = _source(pin, file)
             if wheel := self._builder.known(source, spec.interpreter):
-                return wheel
+                return replace(wheel, source=pin)
             event = Event(phase="download", state="started", subject=pin.name, total=pin.size)
             self._sink(event)
             fetch(pin.package, file, self._settings, lambda _: None)
             self._sink(replace(event, state="done"))
-            return self._builder.build(source, spec.interpreter, vendored=spec.local)
+            wheel = self._builder.build(source, spec.interpreter, vendored=spec.local)
+            return replace(wheel, source=pin)
+
+
+def _source(pin: Pinned, file: Path) -> Source:
+    return Source(path=file, digest=pin.digests[0], origin=pin.file)
+
+
+def _source_pins(lock: Lock) -> tuple[Pinned, ...]:
+    return tuple(
+        pin
+        for pin in lock.packages
+        if pin.content is None and pin.file and not pin.file.endswith(".whl")
+    )
+
+
+def _with(spec: Spec, wheels: Collection[LocalWheel]) -> Spec:
+    return replace(spec, local=(*spec.local, *wheels))
 
 
 def _needed(error: ResolutionFailed) -> set[str]:

@@ -39,8 +39,8 @@ def fill_vendor(
     written.
     """
     made: list[Path] = []
-    wanted = [(root / VENDOR, pin) for pin in packages if not pin.local]
-    wanted += [(root / VENDOR / BUILD_VENDOR, pin) for pin in tools if not pin.local]
+    wanted = [(root / VENDOR, pin) for pin in packages if pin.url or not pin.local]
+    wanted += [(root / VENDOR / BUILD_VENDOR, pin) for pin in tools if pin.url or not pin.local]
     for folder, pin in wanted:
         if not pin.url:
             raise ResolutionFailed(

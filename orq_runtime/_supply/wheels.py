@@ -20,6 +20,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from orq_runtime import _fs
 from orq_runtime._digest import Digest, digest_file
+from orq_runtime._supply.lock import Pinned
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.tree import check_members
 from orq_runtime.errors import BadComponent, StoreError
@@ -39,7 +40,8 @@ class LocalWheel:
     """A wheel in the store that was built from a component or lay in its `vendor/`.
 
     `content` names its folder; `digest` is of the file, as an installer checks it. `requires` are
-    its `Requires-Dist` lines, `origin` says where it came from, for people.
+    its `Requires-Dist` lines, `origin` says where it came from, for people. `source` is the source
+    distribution of an index that it was built from, if it was.
     """
 
     name: str
@@ -50,6 +52,7 @@ class LocalWheel:
     requires: tuple[str, ...]
     requires_python: str | None
     origin: str
+    source: Pinned | None = None
 
 
 def required_by(wheel: LocalWheel) -> Iterator[str]:

@@ -54,10 +54,11 @@ class Interpreter:
 class LockedPackage:
     """One resolved distribution.
 
-    `local` marks what was built from a component or taken from its `vendor/`. `digests` are
-    `sha256:...` of its files, or one `content:...` of a local wheel, which building it again gives
-    again. `file`, `url` (without credentials) and `size` are of the file that fits the interpreter,
-    where an index told them.
+    `local` marks what was built from a component or taken from its `vendor/`, and what had to be
+    built because an index had no wheel. `digests` are `sha256:...` of its files, or `content:...`
+    of a local wheel, which building it again gives again; the digest of the source distribution
+    follows where an index had that. `file`, `url` (without credentials) and `size` are of the file
+    that fits the interpreter, where an index told them.
     """
 
     name: str

@@ -15,6 +15,7 @@ from tests.supply_fixtures import (
     make_component,
     make_sdist,
     make_wheel,
+    no_uv,
     source_files,
     supplier_with,
 )
@@ -108,3 +109,56 @@ def test_names_are_read_from_the_environment() -> None:
     assert ("zope-interface", "my-pkg") == load(environ).allow_build
     with pytest.raises(RequestError, match="names"):
         load(environ, allow_build=["--no-build"])
+
+
+def test_what_was_built_once_is_found_again_without_uv(shop: Shop, tmp_path: Path) -> None:
+    """Its lock is the spec's own, whatever it took to get there; no memo is needed for that."""
+    made = _supply(shop, "alpha", allowed=("beta", "gamma"))
+    for memo in (shop.root / "cache" / "v1" / "memos").glob("*"):
+        memo.unlink()
+    supplier = supplier_with(shop.settings(allow_build=("beta", "gamma")), uv=no_uv(tmp_path))
+
+    found = supplier.supply(SupplyRequest(requirements=("alpha",)))
+
+    assert (made.key, "hit") == (found.key, found.origin)
+    with pytest.raises(ResolutionFailed, match="source only"):
+        _supply(shop, "alpha")
+
+
+def test_a_lock_names_source_distributions_which_are_built_from_it(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The lock has their file and hash; taken whole it builds them, if that is still allowed."""
+    folder = make_component(tmp_path / "core", {"requirements.txt": "alpha\n"})
+    supplier = supplier_with(shop.settings(allow_build=("beta", "gamma")))
+    place, made = supplier.write_lock(SupplyRequest(components=(supplier.component(folder),)))
+
+    def frozen(**more: object) -> Environment:
+        settings = shop.settings(cache_dir=tmp_path / "other", frozen=True, **more)
+        other = supplier_with(settings)
+        return other.supply(SupplyRequest(components=(other.component(folder),)))
+
+    with pytest.raises(ResolutionFailed) as refused:
+        frozen()
+    again = frozen(allow_build=("beta", "gamma"))
+
+    assert 'sdist = { name = "beta-1.0.tar.gz"' in place.read_text("utf-8")
+    assert "--allow-build beta --allow-build gamma" in str(refused.value.hint)
+    assert made.content_key == again.content_key
+
+
+def test_source_distributions_are_vendored_and_need_no_permission_there(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """`vendor/` has sdists where there are no wheels; what lies there is built always."""
+    folder = make_component(tmp_path / "core", {"requirements.txt": "alpha\n"})
+    supplier = supplier_with(shop.settings(allow_build=("beta", "gamma")))
+    supplier.vendor(SupplyRequest(components=(supplier.component(folder),)))
+
+    other = supplier_with(shop.settings(cache_dir=tmp_path / "other", find_links=[]))
+    environment = other.supply(SupplyRequest(components=(other.component(folder),)))
+
+    assert {"alpha-1.0-py3-none-any.whl", "beta-1.0.tar.gz", "gamma-1.0.tar.gz"} == {
+        path.name for path in (folder / "vendor").iterdir()
+    }
+    assert ["alpha", "beta", "gamma"] == [item.name for item in environment.lock]
