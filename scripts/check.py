@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Every gate of this repository, in one command: `check.py fast`, `check.py full`.
+"""Every gate of this repository, in one command: `check.py fast`, `full`, `tests` or `faults`.
 
 Rules of this file:
 
@@ -91,10 +91,13 @@ _GATES = (
 )
 _SUITE = Gate(name="all tests", command=(*_PYTEST, "-q", "-n", "2", "--dist", "worksteal"))
 
+_FAULTS = Gate(name="faults", command=(sys.executable, "-m", "tests.faults"))
+
 _MODES: Mapping[str, tuple[tuple[Gate, ...], Gate | None]] = {
     "fast": ((_QUICK_TESTS, *_GATES), None),
     "full": (_GATES, _SUITE),
     "tests": ((), _SUITE),
+    "faults": ((), _FAULTS),
 }
 
 
@@ -133,7 +136,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=tuple(_MODES),
         default="fast",
-        help="fast: the quick gates (default); full: those and the whole suite; tests: the suite",
+        help="fast: the quick gates (default); full: those and the whole suite; tests: the suite; "
+        "faults: hundreds of broken supplies, for RELIABILITY.md",
     )
     parser.add_argument("--list", action="store_true", help="name the mode's gates and stop")
     parser.add_argument(

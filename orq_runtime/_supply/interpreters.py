@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -111,10 +112,12 @@ class Interpreters:
             .key()
         )
         document = read_json(self._store.interpreters / f"{key}.json")
-        if document is None:
-            document = self._ask(real)
-            with self._store.making():
-                write_json(self._store.interpreters / f"{key}.json", document)
+        with contextlib.suppress(AssertionError, KeyError, ValueError):  # of another version
+            if document is not None:
+                return _interpreter(document)
+        document = self._ask(real)
+        with self._store.making():
+            write_json(self._store.interpreters / f"{key}.json", document)
         return _interpreter(document)
 
     def _ask(self, binary: Path) -> dict[str, object]:

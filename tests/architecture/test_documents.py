@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import make_docs
+import make_reliability
 from tests.architecture.sources import REPOSITORY, text_files
 
 # in pieces, or this file would be the first to break its rule
@@ -30,6 +31,16 @@ def _machine_paths(text: str) -> list[str]:
 def test_the_verdict_document_is_the_table_of_the_code() -> None:
     """docs/verdicts.md is what scripts/make_docs.py writes."""
     assert make_docs.verdicts_document() == make_docs.DOCUMENT.read_text("utf-8")
+
+
+def test_the_reliability_document_is_what_was_counted() -> None:
+    """RELIABILITY.md is what scripts/make_reliability.py writes; nothing in it broke a store."""
+    written = make_reliability.DOCUMENT.read_text("utf-8")
+    totals = written.partition("| **all** |")[2].partition("\n")[0].replace("*", "").split("|")
+    injected, fired, broken, healed = (int(text) for text in totals if text.strip())
+
+    assert make_reliability.reliability_document() == written
+    assert (injected, 0, injected) == (fired, broken, healed)
 
 
 def test_the_readme_is_short() -> None:
