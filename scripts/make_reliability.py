@@ -18,8 +18,9 @@ _RESULTS = bootstrap.REPOSITORY / "tests" / "faults" / "results.json"
 _HEAD = """# Reliability
 
 What a supply was put through, and what was left of the store. `python scripts/check.py faults` does
-all of it again (the long form), writes `tests/faults/results.json`, and makes this page from that
-file. The short form of every method, a few faults of each, is part of the test suite.
+all of it again (the long form) and writes `tests/faults/results.json`, from which `python
+scripts/make_reliability.py` makes this page. The short form of every method, a few faults of each,
+is part of the test suite.
 
 **Injected** faults were planned, **fired** ones took place: a fault that does not fire proves
 nothing. **Broken** is a store in which something that has a name is not whole (every file is read

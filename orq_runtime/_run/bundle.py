@@ -58,7 +58,7 @@ def stage(cache_dir: Path, interpreter: Interpreter) -> Path:
     target = staged(cache_dir, interpreter.cache_tag, interpreter.version)
     if not target.is_dir():
         _fs.sweep(cache_dir / "staging")
-        with _fs.scratch(cache_dir / "staging") as folder:
+        with _fs.writing(cache_dir), _fs.scratch(cache_dir / "staging") as folder:
             _fill(folder / "bundle", interpreter)
             _fs.publish(folder / "bundle", target)
     return target

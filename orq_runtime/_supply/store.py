@@ -91,7 +91,7 @@ class Store:
         """Held around everything that writes to the store. Sweeps what the dead left behind."""
         wait = self.wait_seconds
         with (
-            _writing(self.root),
+            _fs.writing(self.root),
             _fs.lock(self.activity, shared=True, timeout_seconds=wait, on_wait=on_wait),
         ):
             _fs.check_lock(self.activity)
@@ -176,12 +176,12 @@ class Store:
 
     def pin(self, key: str) -> None:
         """Keep an environment until it is unpinned. Raises `StoreError` where none can be kept."""
-        with _writing(self.root):
+        with _fs.writing(self.root):
             _fs.write_atomic(self.pins / key, b"")
 
     def unpin(self, key: str) -> None:
         """Let cleanings take it again."""
-        with _writing(self.root):
+        with _fs.writing(self.root):
             (self.pins / key).unlink(missing_ok=True)
 
     def is_pinned(self, key: str) -> bool:
@@ -209,20 +209,6 @@ def write_json(path: Path, document: Mapping[str, object]) -> None:
     """Write a document of the store, whole or not at all."""
     text = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
     _fs.write_atomic(path, text.encode("utf-8", "surrogatepass"))
-
-
-@contextlib.contextmanager
-def _writing(root: Path) -> Iterator[None]:
-    """Turn what the operating system says about the store into `StoreError`."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(root)):
-            raise
-        raise StoreError(
-            f"cannot write to the cache `{root}`: {error.strerror or error}",
-            hint="free some space, or choose another folder with --cache-dir",
-        ) from error
 
 
 def _cannot_write(error: StoreError) -> bool:
