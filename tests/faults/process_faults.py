@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from orq_runtime.errors import OrqRuntimeError
 from orq_runtime.events import Event
 from orq_runtime.model.environment import SupplyRequest
 from tests.architecture.sources import REPOSITORY
@@ -137,18 +138,7 @@ def _stopped_at(number: int) -> Callable[[Ground], Trial]:
         builder = threading.Thread(target=build)
         builder.start()
         stopped.wait(_PATIENCE_SECONDS)
-
-        def go_on(event: Event) -> None:
-            if event.phase == "wait" and host:
-                os.kill(host[0], signal.SIGCONT)
-
-        broken = []
-        supplier = supplier_with(ground.shop.settings(), go_on, isolation=ground.isolation)
-        component = supplier.component(ground.component)
-        try:
-            supplier.supply(SupplyRequest(components=(component,)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
-            broken.append(f"the other supply: {type(error).__name__}: {error}")
+        broken = _supplied_beside(ground, host)
         if not ended:
             os.kill(host[0], signal.SIGCONT)
         builder.join(_PATIENCE_SECONDS)
@@ -159,3 +149,19 @@ def _stopped_at(number: int) -> Callable[[Ground], Trial]:
         return Trial(is_fired=bool(host), broken=tuple(broken), is_healed=after.is_healed)
 
     return trial
+
+
+def _supplied_beside(ground: Ground, host: list[int]) -> list[str]:
+    """A supply of the same beside a stopped one, which goes on when it is waited for."""
+
+    def go_on(event: Event) -> None:
+        if event.phase == "wait" and host:
+            os.kill(host[0], signal.SIGCONT)
+
+    supplier = supplier_with(ground.shop.settings(), go_on, isolation=ground.isolation)
+    component = supplier.component(ground.component)
+    try:
+        supplier.supply(SupplyRequest(components=(component,)))
+    except OrqRuntimeError as error:
+        return [f"the other supply: {type(error).__name__}: {error}"]
+    return []

@@ -296,15 +296,14 @@ def _paths(pid: int, shape: str, arguments: tuple[int, ...]) -> tuple[str, ...]:
         elif letter == "p":
             path = _memory(pid, argument, _LONGEST_PATH).partition(b"\0")[0]
             base = "cwd" if folder == _AT_FDCWD else f"fd/{folder}"
-            text = os.fsdecode(path)
-            found.append(os.path.join(_link(pid, base), text) if not text.startswith("/") else text)  # noqa: PTH118 - a text of another process
+            found.append(str(Path(_link(pid, base)) / os.fsdecode(path)))
             folder = _AT_FDCWD
     return tuple(found)
 
 
 def _link(pid: int, name: str) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/{name}")  # noqa: PTH115 - it may be no path at all
+        return str(Path(f"/proc/{pid}/{name}").readlink())
     except OSError:
         return ""
 

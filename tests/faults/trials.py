@@ -22,6 +22,7 @@ from pathlib import Path
 from orq_runtime import _fs
 from orq_runtime._supply.store import Store, read_json
 from orq_runtime._supply.verify import verify
+from orq_runtime.errors import OrqRuntimeError
 from orq_runtime.model.environment import SupplyRequest
 from tests.architecture.sources import REPOSITORY, tree_environment
 from tests.supply_fixtures import Shop, make_component, make_wheel, source_files, supplier_with
@@ -192,7 +193,7 @@ class Ground:
         request = SupplyRequest(components=(supplier.component(self.component),))
         try:
             made = supplier.supply(request)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the finding
+        except (OrqRuntimeError, OSError, LookupError, TypeError, ValueError) as error:
             return f"{type(error).__name__}: {error}"
         program = "import alpha, core; print(alpha.VERSION, core.VERSION)"
         said = subprocess.run(
