@@ -17,10 +17,10 @@ from orq_runtime.cli.options import (
     add_freshness,
     add_inputs,
     add_output,
-    add_pruning,
     add_supplying,
     add_with,
 )
+from orq_runtime.cli.pruning import add_pruning
 from orq_runtime.cli.terminal import put
 from orq_runtime.cli.walls import add_isolation, add_wall
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
-
-from orq_runtime.cli.sizes import read_age, read_size
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orq_runtime.model.checks import Nan, Typecheck
@@ -22,13 +20,9 @@ __all__ = [
     "add_freshness",
     "add_inputs",
     "add_output",
-    "add_pruning",
     "add_supplying",
     "add_with",
 ]
-
-
-_T = TypeVar("_T")
 
 
 class Options(argparse.Namespace):
@@ -301,34 +295,6 @@ def add_freshness(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ask the indexes again, and forget what they said before",
     )
-
-
-def add_pruning(parser: argparse.ArgumentParser) -> None:
-    """The options that say how much of the store goes."""
-    parser.add_argument(
-        "--max-size",
-        metavar="SIZE",
-        type=_reader(read_size),
-        help="remove what was used longest ago until the store is this small: 500MB, 2GiB",
-    )
-    parser.add_argument(
-        "--older-than",
-        metavar="AGE",
-        type=_reader(read_age),
-        help="remove environments that were not used for so long: 30d, 12h, 90min",
-    )
-
-
-def _reader(read: Callable[[str], _T]) -> Callable[[str], _T]:
-    """A reader whose own words are what argparse says."""
-
-    def reader(text: str) -> _T:
-        try:
-            return read(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return reader
 
 
 def add_cache_dir(parser: argparse.ArgumentParser) -> None:
