@@ -71,16 +71,16 @@ class Commands:
         has_cgroup = self._mechanism.has_cgroup
         wall = command_wall(self._isolation, command, bundle, has_cgroup=has_cgroup)
         ground = self._grounds.make(self._isolation)
+        places = [ground.scratch]
         try:
+            if command.writable is not None:
+                places.append(command.writable)
+                if ground.run_uid is not None:
+                    _give(command.writable, ground.run_uid)
             leaf = self._mechanism.leaf(command.limits)
         except OSError as error:
             ground.remove()
-            raise NeverStarted(f"a group for the command cannot be made: {error}") from error
-        places = [ground.scratch]
-        if command.writable is not None:
-            places.append(command.writable)
-            if ground.run_uid is not None:
-                _give(command.writable, ground.run_uid)
+            raise NeverStarted(f"the command has no place to run: {error}") from error
         slot = launch_command(command.interpreter.path, bundle, wall, ground, leaf)
         try:
             leaf.adjust(command.limits)

@@ -147,7 +147,7 @@ def test_a_supply_waits_for_the_one_that_makes_the_same(shop: Shop) -> None:
 
     def sink(event: Event) -> None:
         heard(event)
-        if event.phase == "wait":
+        if (event.phase, event.state) == ("wait", "started"):
             child.communicate(b"go\n", timeout=10)
 
     found = supplier_with(shop.settings(), sink).supply(SupplyRequest(requirements=("alpha",)))
