@@ -23,12 +23,16 @@ from orq_runtime._run.slot import Slot
 from orq_runtime._run.tender import Tender
 from orq_runtime._run.zygote import Zygote
 from orq_runtime.errors import NeverStarted, SandboxError
-from orq_runtime.model.limits import Limits
+from orq_runtime.model.limits import GIB, Limits
 
 __all__ = ["Pool"]
 
 _CALM_SECONDS: Final = 10.0
 """Without a claim that found nothing parked, for one child fewer to be kept."""
+
+
+_OF_A_ZYGOTE: Final = Limits(memory_bytes=8 * GIB, processes=512)
+"""For what is imported ahead: generous, for a hostile package is to find an end before the host."""
 
 
 class _Entry:
@@ -151,7 +155,8 @@ class Pool:
         if entry.zygote is not None and entry.zygote.is_alive:
             return entry.zygote, False
         self._drop(entry)
-        entry.zygote = Zygote(self._guests, what, self._grounds.make(what.wall.tier))
+        group = self._mechanism.leaf(_OF_A_ZYGOTE)
+        entry.zygote = Zygote(self._guests, what, self._grounds.make(what.wall.tier), group)
         return entry.zygote, True
 
     def _drop(self, entry: _Entry) -> None:

@@ -36,10 +36,11 @@ _LONGEST_READY: Final = 1 << 20
 class Zygote:
     """A live zygote. Not safe for several threads at once: the pool sees to that.
 
-    Owns the process, the control socket, its ground and the channels of children not yet taken.
+    Owns the process, the control socket, its ground and group, and the channels of children not yet
+    taken.
     """
 
-    def __init__(self, guests: Guests, what: Launch, ground: Ground) -> None:
+    def __init__(self, guests: Guests, what: Launch, ground: Ground, leaf: Leaf) -> None:
         """Start it and wait until it is preloaded. Blocks.
 
         Raises `NeverStarted`, and `WallUnavailable` when it could not confine itself.
@@ -47,12 +48,16 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
         self._ground = ground
+        self._leaf = leaf
         self._ordered: collections.deque[tuple[Channel, Path | None, Leaf]] = collections.deque()
         try:
             with theirs:
-                self._process = launch(guests, what, ground, "zygote", [theirs.fileno()])
+                descriptors = [theirs.fileno(), *leaf.procs_descriptors()]
+                self._process = launch(guests, what, ground, "zygote", descriptors)
+            leaf.forget_guest()
         except BaseException:
             ours.close()
+            leaf.close()
             ground.remove()
             raise
         try:
@@ -150,6 +155,7 @@ class Zygote:
             self._process.wait()
         if self._process.stderr is not None:
             self._process.stderr.close()
+        self._leaf.close()
         self._ground.remove()
 
 

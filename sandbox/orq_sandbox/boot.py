@@ -43,6 +43,8 @@ def main() -> None:
             found = confine.probe(orders["wall"])
             os.write(descriptors[0], standard_json.dumps(found).encode())
             os._exit(0)
+        if orders["mode"] == "zygote":
+            _join_group(descriptors[1:])
         wall = confine.enter(orders["wall"])
     except confine.WallError as error:
         os.write(2, str(error).encode("utf-8", "backslashreplace"))
@@ -67,6 +69,13 @@ def _run_alone(
 ) -> None:
     channel, doors = child.Channel(*descriptors[:5]), descriptors[5:]
     child.run_alone(child.Place(wall, orders["run"], doors, become=become), channel, json)
+
+
+def _join_group(doors: typing.Sequence[int]) -> None:
+    """Be in the zygote's own group before anything of anybody's is imported; runs leave it."""
+    for door in doors:
+        os.write(door, b"0")
+        os.close(door)
 
 
 def _command_server() -> typing.Callable[..., None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,27 @@ def test_too_much_processor_time_has_its_verdict(call: Call) -> None:
     outcome = call(spins, limits=Limits(cpu_seconds=1, wall_seconds=60))
 
     assert ("cpu_exceeded", 6) == (outcome.verdict, outcome.exit_code)
+
+
+def _below(pid: int) -> Iterator[int]:
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for word in (thread / "children").read_text().split():
+            yield int(word)
+            yield from _below(int(word))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isolation", ["namespaces", "process"])
+def test_what_is_imported_ahead_is_in_a_group_too(cache_dir: Path, isolation: str) -> None:
+    """The zygote and its shepherds are held by a group of their own, runs by theirs."""
+    before = set(_below(os.getpid()))
+    with orq.Runtime(cache_dir=str(cache_dir), isolation=isolation) as runtime:
+        outcome = runtime.run(Step(source="def f() -> int:\n    return 1\n", function="f"))
+        if not outcome.enforced_by["memory_bytes"].startswith("cgroup"):
+            pytest.skip("no cgroup here")
+        groups = [
+            Path(f"/proc/{pid}/cgroup").read_text() for pid in set(_below(os.getpid())) - before
+        ]
+
+    assert groups
+    assert [] == [text for text in groups if "/orq-runtime." not in text]
