@@ -48,6 +48,23 @@ def test_the_readme_is_short() -> None:
     assert len((REPOSITORY / "README.md").read_text("utf-8").split()) < 600
 
 
+def test_every_claim_of_security_is_linked_to_a_test() -> None:
+    """Each row of SECURITY.md's table of claims names test files, and they are there."""
+    text = (REPOSITORY / "SECURITY.md").read_text("utf-8")
+    table = text.partition("## Shown by")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    files = {row: re.findall(r"`(tests/[\w/]+\.py)`", row) for row in rows}
+
+    assert len(rows) > 10
+    assert [] == [row for row, named in files.items() if not named]
+    assert [] == [name for named in files.values() for name in named if not _is_there(name)]
+
+
+def _is_there(name: str) -> bool:
+    path = REPOSITORY / name
+    return path.is_file() and "\ndef test_" in path.read_text("utf-8")
+
+
 def test_no_file_names_a_package_registry() -> None:
     """Indexes come from the user's settings, never from a file of ours."""
     named = {
