@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from orq_runtime._aruntime import AsyncRuntime
     from orq_runtime._runtime import Runtime
     from orq_runtime.model.artifact import Artifact
+    from orq_runtime.model.blob import Blob
     from orq_runtime.model.environment import Environment
     from orq_runtime.model.limits import Limits
     from orq_runtime.model.outcome import Outcome
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Artifact",
     "AsyncRuntime",
+    "Blob",
     "Environment",
     "Limits",
     "Outcome",
@@ -35,6 +37,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Artifact": "orq_runtime.model.artifact",
     "AsyncRuntime": "orq_runtime._aruntime",
+    "Blob": "orq_runtime.model.blob",
     "Environment": "orq_runtime.model.environment",
     "Limits": "orq_runtime.model.limits",
     "Outcome": "orq_runtime.model.outcome",

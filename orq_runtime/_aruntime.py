@@ -263,7 +263,7 @@ class AsyncRuntime:
         except SandboxError as error:
             return session.refuse(run, error)
         await drive_async.run(machine, slot, run.request)
-        if run.wanted is None:
+        if run.wanted is None and not slot.has_blobs:
             return session.finish(run)
         collecting = asyncio.ensure_future(asyncio.to_thread(session.finish, run))
         try:

@@ -22,6 +22,7 @@ from orq_runtime._run.handover import grants_for
 from orq_runtime._run.launch import Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.outcome import Circumstances, conclude, never_began
+from orq_runtime._run.packing import Packing
 from orq_runtime._run.pool import Pool
 from orq_runtime._run.refused import with_reason
 from orq_runtime._run.slot import Slot
@@ -66,6 +67,7 @@ class Run:
     limits: Limits
     checks: Checks
     request: bytes
+    packing: Packing
     seal: bytes
     is_cold: bool
     started_ns: int
@@ -153,18 +155,19 @@ class Session:
         supplied_ns = time.monotonic_ns()
         plan = language(step.language).plan(step, components, environment, code)
         bundle = self._provision.bundle(environment.interpreter)
-        seal, artifacts = codec.new_seal(), list[Artifact]()
+        seal, packing = codec.new_seal(), Packing(limits or self.limits, manner.checks)
         environ = {**GUEST_VARIABLES, **self.policy.environ}
         message = codec.encode_request(
-            plan, inputs or {}, environ=environ, seal=seal, artifacts=artifacts, manner=manner
+            plan, inputs or {}, environ=environ, seal=seal, packing=packing, manner=manner
         )
-        launch, start_mode = self._launch(plan, bundle, artifacts, limits or self.limits)
+        launch, start_mode = self._launch(plan, bundle, packing.artifacts, limits or self.limits)
         return Run(
             plan=plan,
             launch=launch,
             limits=limits or self.limits,
             checks=manner.checks,
             request=message,
+            packing=packing,
             seal=seal,
             is_cold=environment.origin == "built",
             started_ns=started_ns,
@@ -213,6 +216,7 @@ class Session:
                 slot.post_sentry(run.limits.memory_bytes)
         except OSError as error:
             raise NeverStarted(f"the run's group does not take its limits: {error}") from error
+        slot.send_along(run.packing.written())
         if run.wanted is not None:
             slot.keep_work()
         if run.is_cold:
@@ -250,9 +254,8 @@ class Session:
     def _collected(self, outcome: Outcome, slot: Slot, wanted: Wanted, limits: Limits) -> Outcome:
         from orq_runtime._run.collect import collect  # start-up budget: few runs have outputs
 
-        owner = os.geteuid() if slot.run_uid is None else slot.run_uid
         cache_dir = self.settings.cache_dir
-        return collect(outcome, slot.take_work(), owner, wanted, limits, cache_dir)
+        return collect(outcome, slot.take_work(), slot.owner, wanted, limits, cache_dir)
 
     def refuse(self, run: Run, error: SandboxError) -> Outcome:
         """The outcome of a run whose child could not be had. Raises `WallUnavailable`."""
@@ -280,6 +283,8 @@ class Session:
             enforced_by=self._enforced_by(run.limits),
             timings={**run.timings, "total": run.timings["queue"] + wall},
             sent_ns=run.sent_ns,
+            blobs=-1 if run.slot is None else run.slot.take_blobs(),
+            owner=-1 if run.slot is None else run.slot.owner,
         )
 
     def _granted(

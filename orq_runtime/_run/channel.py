@@ -30,10 +30,16 @@ class Channel:
     def __init__(self) -> None:
         self._host: dict[str, int] = {}
         self._guest: dict[str, int] = {}
+        self._result: socket.socket | None = None
         try:
             for name in NAMES:
                 self._host[name], self._guest[name] = _pair(name)
                 os.set_blocking(self._host[name], False)
+            # the host's end once more, as what can receive descriptors; `_host` owns the number
+            self._result = socket.socket(
+                socket.AF_UNIX, socket.SOCK_STREAM, 0, self._host["result"]
+            )
+            self._result.settimeout(0)  # whatever the program's default is
         except BaseException:
             self.close()
             raise
@@ -48,6 +54,13 @@ class Channel:
         """The host's end, or -1 when it is closed."""
         return self._host.get(name, -1)
 
+    @property
+    def result(self) -> socket.socket:
+        """The result's socket; still there as long as `host("result")` is."""
+        if self._result is None:
+            raise OSError("the result is closed")
+        return self._result
+
     def guest_ends(self) -> list[int]:
         """The guest's ends in the order of `NAMES`; still ours until `forget_guest`."""
         return [self._guest[name] for name in NAMES]
@@ -60,6 +73,9 @@ class Channel:
     def shut(self, name: str) -> None:
         """Close one of the host's ends. Closing it twice is fine."""
         descriptor = self._host.pop(name, None)
+        if name == "result" and self._result is not None:
+            self._result.detach()
+            self._result = None
         if descriptor is not None:
             os.close(descriptor)
 

@@ -16,15 +16,16 @@ from typing import Final, NamedTuple
 import orjson
 
 from orq_runtime._run import argv, exact
+from orq_runtime._run.packing import Packing
 from orq_runtime._run.plain import Walk, simpler_with
 from orq_runtime.errors import BadCall
-from orq_runtime.model.artifact import Artifact
 from orq_runtime.model.checks import Checks, Coercion
 from orq_runtime.model.plan import CALL, Manner, RunPlan
 from orq_sandbox import wire
 
 __all__ = [
     "Result",
+    "TooLarge",
     "decode_coerced",
     "decode_document",
     "decode_result",
@@ -47,13 +48,18 @@ _LAPS = frozenset(
 )
 
 
+class TooLarge(Exception):
+    """What stands beside a result's JSON is larger than the run's limit."""
+
+
 class Result(NamedTuple):
-    """What a RESULT says; `usage` is processor seconds and peak bytes."""
+    """What a RESULT says; `usage` is processor seconds and peak bytes, `blobs` is not looked at."""
 
     value: object
     timings: dict[str, float]
     usage: tuple[float, int]
     coerced: tuple[Coercion, ...]
+    blobs: object
 
 
 def new_seal() -> bytes:
@@ -67,15 +73,17 @@ def encode_request(
     *,
     environ: Mapping[str, str],
     seal: bytes,
-    artifacts: list[Artifact],
+    packing: Packing,
     manner: Manner = CALL,
 ) -> bytes:
     """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON.
 
-    The artifacts among the inputs are added to `artifacts`; the step gets their paths.
+    The artifacts among the inputs are packed, and the step gets their paths. So is what is large;
+    the packing's file goes out with the frame.
     """
     if plan.command:
-        texts = _texts(inputs, artifacts)
+        packing.takes_blobs = False  # a word of a command is text
+        texts = _texts(inputs, packing)
         return argv.step_request(plan, texts, environ=environ, seal=seal, manner=manner)
     about: dict[str, object] = {
         "file": None if plan.file is None else str(plan.file),
@@ -91,16 +99,18 @@ def encode_request(
     checks = manner.checks
     if checks != _STRICT:  # what the guest takes for granted
         about["checks"] = [checks.typecheck, checks.coerce, checks.nan]
-    mark, text = _inputs(inputs, artifacts, allow_nan=checks.nan == "allow")
+    mark, text = _inputs(inputs, packing, allow_nan=checks.nan == "allow")
+    if (blobs := packing.about()) is not None:
+        about["blobs"] = blobs
     start = orjson.dumps(about)[:-1]
     return wire.frame(wire.REQUEST, b"".join((seal, mark, start, b',"inputs":', text, b"}")))
 
 
 def _inputs(
-    inputs: Mapping[str, object], artifacts: list[Artifact], *, allow_nan: bool
+    inputs: Mapping[str, object], packing: Packing, *, allow_nan: bool
 ) -> tuple[bytes, bytes]:
     """The mark and the JSON of the inputs."""
-    simpler = simpler_with(artifacts)
+    simpler = simpler_with(packing)
     try:
         # dataclasses come to `simpler`, because an artifact is one
         text = orjson.dumps(dict(inputs), simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
@@ -109,7 +119,7 @@ def _inputs(
             return _PLAIN, text
     except orjson.JSONEncodeError:
         pass
-    artifacts.clear()  # they are met again
+    packing.clear()  # it is all met again
     walk = Walk(simpler, allow_nan=allow_nan)
     try:
         made = walk.inputs(inputs)
@@ -120,9 +130,9 @@ def _inputs(
         raise BadCall(f"the inputs cannot be sent as JSON: {error}") from error
 
 
-def _texts(inputs: Mapping[str, object], artifacts: list[Artifact]) -> dict[str, str]:
+def _texts(inputs: Mapping[str, object], packing: Packing) -> dict[str, str]:
     """Each input as a word of a command: a text as it is, anything else as JSON."""
-    values = json.loads(_inputs(inputs, artifacts, allow_nan=False)[1])
+    values = json.loads(_inputs(inputs, packing, allow_nan=False)[1])
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in values.items()
@@ -149,13 +159,14 @@ def _may_hold_nan(value: object) -> bool:
 def decode_result(body: bytes, *, allow_nan: bool = False) -> Result:
     """The parts of a RESULT. Raises `wire.WireError` when it is not one strict document."""
     document = decode_document(body, allow_nan=allow_nan)
-    if document.keys() - {"coerced"} != _RESULT_PARTS:
+    if document.keys() - {"blobs", "coerced"} != _RESULT_PARTS:
         raise wire.WireError("a result has exactly `timings`, `usage` and `value`")
     return Result(
         document["value"],
         decode_timings(document["timings"]),
         _usage(document["usage"]),
         decode_coerced(document.get("coerced", [])),
+        document.get("blobs"),
     )
 
 

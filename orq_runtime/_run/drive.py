@@ -26,7 +26,7 @@ class Sender:
         """Write on; False once nothing is left to write, or nobody is there to read it."""
         while self._left:
             try:
-                written = os.write(slot.channel.host("request"), self._left)
+                written = slot.send(self._left)
             except BlockingIOError:
                 return True
             except OSError:  # the step is gone; how is init's to say
@@ -40,8 +40,11 @@ def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
     """Read one stream into the machine, a bounded amount; False when the stream has ended."""
     brings_folder = slot.keeps_work and name == "status"
     for _ in range(_MOST_CHUNKS):
+        descriptors = 0
         try:
-            if brings_folder:
+            if name == "result":
+                chunk, descriptors = slot.hear_result(_CHUNK)
+            elif brings_folder:
                 chunk = slot.hear_status(_CHUNK)
             else:
                 chunk = os.read(slot.channel.host(name), _CHUNK)
@@ -49,7 +52,7 @@ def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
             return True
         except OSError:  # reset: the other end died with bytes unread
             chunk = b""
-        machine.saw(name, chunk, now_ns)
+        machine.saw(name, chunk, now_ns, descriptors=descriptors)
         if not chunk:
             return False
     return True

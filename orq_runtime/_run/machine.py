@@ -37,6 +37,7 @@ DRAIN_GRACE_NS: Final = 250_000_000
 """For streams to end once init has: nothing of the run is alive then, but for what killed init."""
 
 _LONGEST_FAILURE: Final = 4 * 1024 * 1024
+_BESIDE_VALUE: Final = 4096 + 40 * wire.MOST_BLOBS
 
 _NEXT: Final[dict[str, dict[int, str]]] = {
     "new": {wire.PARKED: "parked"},
@@ -105,8 +106,7 @@ class Machine:
             {
                 wire.PARKED: 0,
                 wire.BEGAN: 0,
-                # 4 KiB for what stands beside the value
-                wire.RESULT: limits.result_bytes + 4096,
+                wire.RESULT: limits.result_bytes + _BESIDE_VALUE,
                 wire.FAILURE: _LONGEST_FAILURE,
             }
         )
@@ -121,14 +121,20 @@ class Machine:
         self._orders: list[Order] = []
         self._next_ns: int | None = deadline_ns
         self._has_begun = False
+        self._descriptors = 0
         self._is_refused = False
         self._is_killed = False
         self._is_out_of_patience = False
 
     # -- what is seen --------------------------------------------------------------------------
 
-    def saw(self, name: str, chunk: bytes, now_ns: int) -> None:
-        """Bytes from `result`, `status`, `stdout` or `stderr`; none at the end of the stream."""
+    def saw(self, name: str, chunk: bytes, now_ns: int, *, descriptors: int = 0) -> None:
+        """Bytes from `result`, `status`, `stdout` or `stderr`; none at the end of the stream.
+
+        `descriptors` is how many came with them.
+        """
+        if descriptors:
+            self._count(descriptors, now_ns)
         if not chunk:
             self._open.discard(name)
             if name == "status":
@@ -143,6 +149,11 @@ class Machine:
             self._from_step(chunk, now_ns)
         else:
             self._from_init(chunk, now_ns)
+
+    def _count(self, descriptors: int, now_ns: int) -> None:
+        self._descriptors += descriptors
+        if self._descriptors > 1 and not self._is_refused:
+            self._refuse("protocol_violation", "more than one descriptor", now_ns)
 
     def tick(self, now_ns: int) -> None:
         """The time, at `next_ns` or later: deadlines that are over take effect."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from orq_runtime._run.codec import decode_result
+from orq_runtime._run.codec import TooLarge, decode_result
 from orq_runtime._run.exceeded import HINTS, cpu_exceeded, disk_exceeded
 from orq_runtime._run.machine import Conclusion, Machine
 from orq_runtime._run.report import decode_failure
@@ -31,6 +31,7 @@ _ENFORCED: Final = {
     "stdout_bytes": "host",
     "stderr_bytes": "host",
     "result_bytes": "host",
+    "blob_bytes": "host",
 }
 
 _HINTS: Final[Mapping[str, str]] = {
@@ -44,12 +45,16 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 
 
+_SMALLER: Final = "return less, write a file, or raise `blob_bytes`"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """What is known of a run beside what the machine saw. `sent_ns` is when its request went out.
 
     A command ends well where a function leaves no result: by exit status 0. `plan` is None for a
-    command that is no step.
+    command that is no step. `blobs` is the file that came with the result, `owner` the host user
+    that the run was.
     """
 
     plan: RunPlan | None
@@ -62,6 +67,8 @@ class Circumstances:
     enforced_by: Mapping[str, str]
     sent_ns: int | None = None
     checks: Checks = field(default_factory=Checks)
+    blobs: int = -1
+    owner: int = -1
 
     @property
     def environment_key(self) -> str:
@@ -70,7 +77,15 @@ class Circumstances:
 
 
 def conclude(machine: Machine, seen: Circumstances) -> Outcome:
-    """The outcome of a finished run."""
+    """The outcome of a finished run. Closes the file that came with its result."""
+    try:
+        return _concluded(machine, seen)
+    finally:
+        if seen.blobs >= 0:
+            os.close(seen.blobs)
+
+
+def _concluded(machine: Machine, seen: Circumstances) -> Outcome:
     end = machine.conclusion()
     if seen.is_command and end.verdict == "no_result":
         end = replace(end, verdict="ok")
@@ -94,6 +109,10 @@ def conclude(machine: Machine, seen: Circumstances) -> Outcome:
     )
     try:
         outcome = _with_answer(outcome, end, seen)
+    except TooLarge as error:
+        outcome = replace(
+            outcome, verdict="output_exceeded", failure=Failure(message=str(error)), hint=_SMALLER
+        )
     except wire.WireError as error:
         outcome = replace(
             outcome, verdict="protocol_violation", failure=Failure(message=f"the answer is {error}")
@@ -124,6 +143,12 @@ def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outc
     if end.verdict == "ok" and end.answer is not None:
         before_ns = time.monotonic_ns()
         found = decode_result(end.answer, allow_nan=seen.checks.nan == "allow")
+        value = found.value
+        if found.blobs is not None or seen.blobs >= 0:
+            from orq_runtime._run.unpacking import unpacked  # start-up budget: few runs have any
+
+            most = seen.limits.blob_bytes
+            value = unpacked(value, found.blobs, seen.blobs, most_bytes=most, owner=seen.owner)
         decoded = (time.monotonic_ns() - before_ns) / 1e9
         if end.wait_status is None:
             cpu_seconds, peak_bytes = found.usage
@@ -132,7 +157,7 @@ def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outc
         timings = {**outcome.timings, **_phases(found.timings, end, seen)}
         timings["receive"] = timings.get("receive", 0.0) + decoded
         timings["total"] = timings.get("total", 0.0) + decoded
-        return replace(outcome, value=found.value, timings=timings, coerced=found.coerced)
+        return replace(outcome, value=value, timings=timings, coerced=found.coerced)
     if end.verdict == "failure" and end.answer is not None:
         verdict, failure, laps, coerced = decode_failure(end.answer)
         failure, hint = _explained(verdict, failure, seen.plan.components if seen.plan else ())

@@ -20,6 +20,7 @@ from pathlib import PurePath
 from typing import Final
 
 from orq_runtime._run.exact import MOST_DIGITS
+from orq_runtime._run.packing import Packing
 from orq_runtime.errors import BadCall
 from orq_runtime.model.artifact import Artifact
 
@@ -32,14 +33,15 @@ _DEEPEST: Final = 250  # orjson's own bound is 254
 _HINT: Final = "inputs are JSON, or values of the types in docs/types.md"
 
 
-def simpler_with(artifacts: list[Artifact]) -> Simpler:
-    """One step towards JSON; artifacts become their paths, and are added to the list."""
+def simpler_with(packing: Packing) -> Simpler:
+    """One step towards JSON; artifacts become their paths. They, and what is large, are packed."""
 
     def simpler(value: object) -> object:
         if isinstance(value, Artifact):
-            artifacts.append(value)
+            packing.artifacts.append(value)
             return str(value.path.resolve())
-        return _simpler(value)
+        placed = packing.placed(value)
+        return _simpler(value) if placed is None else placed
 
     return simpler
 

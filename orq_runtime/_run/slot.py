@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
 import os
 import select
@@ -22,12 +23,14 @@ from orq_sandbox import wire
 __all__ = ["Slot"]
 
 _REAP_SECONDS = 10
+_ROOM = socket.CMSG_SPACE(4)  # one descriptor, or two: more the kernel does not let in
 
 
 class Slot:
     """One run's place. Owns channel, pidfd, leaf, folder and, without a zygote, the process.
 
-    After `keep_work` also the working folder that init hands over, until it is taken.
+    Also what travels beside the frames: the file of a request until it is sent, that of a result
+    and, after `keep_work`, the working folder that init hands over, until they are taken.
     """
 
     def __init__(
@@ -49,6 +52,8 @@ class Slot:
         self.sentry: Sentry | None = None
         self.keeps_work = False
         self._work = -1
+        self._sent = -1
+        self._came = -1
 
     def keep_work(self) -> None:
         """Have init hand over the run's working folder at its end. Before the request is sent."""
@@ -76,6 +81,54 @@ class Slot:
         work, self._work = self._work, -1
         return work
 
+    def send_along(self, descriptor: int) -> None:
+        """Have a file travel with the request; it is the slot's from now on. -1 for none."""
+        self._sent = descriptor
+
+    def send(self, message: memoryview) -> int:
+        """Write what fits of the request, the file with its first bytes; how much. OSError."""
+        if self._sent < 0:
+            return os.write(self.channel.host("request"), message)
+        line = socket.socket(fileno=self.channel.host("request"))
+        try:
+            line.settimeout(0)  # whatever the program's default is
+            count = socket.send_fds(line, [message], [self._sent])
+        finally:
+            line.detach()
+        os.close(self._sent)
+        self._sent = -1
+        return count
+
+    def hear_result(self, size: int) -> tuple[bytes, int]:
+        """Read from the step: bytes, and how many descriptors came. Raises OSError.
+
+        The first that comes is kept, until it is taken.
+        """
+        chunk, ancillary, _, _ = self.channel.result.recvmsg(size, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        return chunk, self._kept(ancillary) if ancillary else 0
+
+    def _kept(self, ancillary: list[tuple[int, int, bytes]]) -> int:
+        descriptors = array.array("i")
+        for level, kind, content in ancillary:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+        for descriptor in descriptors:
+            if self._came < 0:
+                self._came = descriptor
+            else:
+                os.close(descriptor)
+        return len(descriptors)
+
+    @property
+    def has_blobs(self) -> bool:
+        """Whether a file came with the result."""
+        return self._came >= 0
+
+    def take_blobs(self) -> int:
+        """The file that came with the result, the caller's from now on; -1 for none."""
+        came, self._came = self._came, -1
+        return came
+
     def post_sentry(
         self, memory_bytes: int | None, folders: Sequence[Path] = (), disk_bytes: int = 0
     ) -> None:
@@ -89,6 +142,11 @@ class Slot:
         if folders:
             rounds.append(DiskRound(folders, disk_bytes, self.pidfd))
         self.sentry = Sentry(rounds, now_ns=time.monotonic_ns())
+
+    @property
+    def owner(self) -> int:
+        """The host user that the run is."""
+        return os.geteuid() if self.run_uid is None else self.run_uid
 
     @property
     def is_alive(self) -> bool:
@@ -115,8 +173,10 @@ class Slot:
     def close(self) -> None:
         """Let go of everything. What still runs is ended. Twice is fine."""
         self.release()
-        if (work := self.take_work()) >= 0:
-            os.close(work)
+        sent, self._sent = self._sent, -1
+        for descriptor in (self.take_work(), self.take_blobs(), sent):
+            if descriptor >= 0:
+                os.close(descriptor)
         if self.pidfd < 0:
             return
         if self.process is not None:

@@ -22,6 +22,7 @@ from orq_runtime.cli.targets import Target, named_components
 from orq_runtime.cli.terminal import put, say
 from orq_runtime.errors import OrqRuntimeError, RequestError, SandboxError
 from orq_runtime.model.artifact import Output, Wanted, outputs_of, wanted_of
+from orq_runtime.model.blob import plain
 from orq_runtime.model.checks import Checks
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
@@ -203,7 +204,7 @@ def show_streams(outcome: Outcome) -> None:
 
 def _show_value(options: Options, outcome: Outcome) -> None:
     if options.purpose == "call":
-        put(jsontext.dump(outcome.value))
+        put(jsontext.dump(plain(outcome.value)))
     if options.quiet:
         return
     if options.purpose == "check":

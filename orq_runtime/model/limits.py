@@ -52,6 +52,8 @@ class Limits:
     - `stdout_bytes`, `stderr_bytes` (10 MiB each): that many are kept of each stream, the first
       half and the last half where there were more.
     - `result_bytes` (64 MiB): a larger result, as JSON, ends the run as `output_exceeded`.
+    - `blob_bytes` (1 GiB): what the large values of the inputs, and those of the result, may hold
+      beside their JSON, each; more of the result is `output_exceeded`.
     - `artifact_bytes` (1 GiB) and `artifact_files` (4096): what the collected files of a run may
       hold together, holes counted as if they were written, and how many they may be; more is
       `output_exceeded`.
@@ -71,6 +73,7 @@ class Limits:
     stdout_bytes: int = 10 * MIB
     stderr_bytes: int = 10 * MIB
     result_bytes: int = 64 * MIB
+    blob_bytes: int = GIB
     artifact_bytes: int = GIB
     artifact_files: int = 4096
 

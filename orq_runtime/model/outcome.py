@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final, Literal, Self
 
 from orq_runtime.errors import OrqRuntimeError
 from orq_runtime.model.artifact import Artifact
+from orq_runtime.model.blob import apart, joined
 from orq_runtime.model.checks import Coercion
 from orq_runtime.model.failure import Failure, Frame, Problem
 from orq_runtime.model.verdict import VERDICTS
@@ -18,6 +19,7 @@ Began = Literal["no", "yes", "unknown"]
 Start = Literal["cold", "warm", "hot"]
 
 _COLLECTED: Final = ("outputs", "artifacts")
+_NOT_OURS: Final = ("exit_code", "fault", "blobs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class Outcome:
     `exit_status` or `signal` is how the process ended, where it ended by itself. `stdout` and
     `stderr` are complete up to their limits; beyond, head and tail are kept and `*_dropped` counts
     the bytes between. `timings` are seconds by phase, those that the run reached, and `total`.
+
+    `value` is JSON, with a read-only numpy array or a `Blob` in place of what was large.
 
     `outputs` are the declared outputs by name, collected from the run's working folder. `written`
     lists the files that were there, declared or not, where outputs were asked for (the first
@@ -97,7 +101,8 @@ class Outcome:
 
     def to_json(self) -> dict[str, object]:
         """A JSON object by the schema `orq-runtime schema outcome` prints."""
-        document = asdict(self)
+        document = asdict(replace(self, value=None))
+        document["value"], document["blobs"] = apart(self.value)
         for name in _COLLECTED:
             collected: Mapping[str, Artifact] = getattr(self, name)
             document[name] = {one: artifact.to_json() for one, artifact in collected.items()}
@@ -109,7 +114,8 @@ class Outcome:
     @classmethod
     def from_json(cls, document: Mapping[str, object]) -> Self:
         """The outcome that `to_json` wrote."""
-        values = {k: v for k, v in document.items() if k not in ("exit_code", "fault")}
+        values = {k: v for k, v in document.items() if k not in _NOT_OURS}
+        values["value"] = joined(values.get("value"), document.get("blobs", []))
         values["usage"] = Usage(**values["usage"])  # type: ignore[arg-type]  # as written by to_json
         values["failure"] = _failure(values.get("failure"))
         written = values.get("written")

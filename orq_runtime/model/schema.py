@@ -28,6 +28,12 @@ _ARTIFACTS: Final[dict[str, object]] = {
 _FAILURE_OR_NULL: Final[dict[str, object]] = {
     "anyOf": [{"$ref": "#/$defs/failure"}, {"type": "null"}]
 }
+_DROPPED: Final = {**_WHOLE, "description": "Bytes left out between head and tail."}
+_BLOBS: Final[dict[str, object]] = {
+    "type": "array",
+    "items": {"$ref": "#/$defs/blob"},
+    "description": "What was large in the value, which has null in their places.",
+}
 _SIGNALS: Final = 64
 
 
@@ -46,6 +52,22 @@ def outcome_schema() -> dict[str, object]:
         "allOf": [_consequence(row) for row in VERDICTS.values()],
         "$defs": {
             **_definitions_of_failures(),
+            "blob": _object(
+                {
+                    "at": {
+                        "type": "array",
+                        "items": {"type": ["string", "integer"]},
+                        "description": "The keys and indices that lead to it.",
+                    },
+                    "dtype": {
+                        **_TEXT,
+                        "description": "`bytes`, `arrow` or numpy's name, such as `<f8`.",
+                    },
+                    "shape": {"type": "array", "items": _WHOLE},
+                    "order": {"enum": ["C", "F"]},
+                    "base64": {**_TEXT, "contentEncoding": "base64"},
+                }
+            ),
             "artifact": _object(
                 {
                     "path": {**_TEXT, "description": "Where it lies on the host."},
@@ -128,8 +150,7 @@ def _properties() -> dict[str, dict[str, object]]:
             "description": "Seconds by phase.",
         },
         **dict.fromkeys(("stdout", "stderr"), _TEXT),
-        "stdout_dropped": {**_WHOLE, "description": "Bytes left out between head and tail."},
-        "stderr_dropped": {**_WHOLE, "description": "Bytes left out between head and tail."},
+        **dict.fromkeys(("stdout_dropped", "stderr_dropped"), _DROPPED),
         "environment": {**_TEXT, "description": "The environment's key; empty without one."},
         "outputs": {**_ARTIFACTS, "description": "The declared outputs, by name."},
         "artifacts": {
@@ -144,6 +165,7 @@ def _properties() -> dict[str, dict[str, object]]:
         "coerced": _coerced(),
         "exit_code": {**_WHOLE, "description": "The exit code of `orq-runtime run`."},
         "fault": {"enum": [*faults, None], "description": "Who must act for the next run."},
+        "blobs": _BLOBS,
     }
 
 

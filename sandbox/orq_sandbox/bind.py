@@ -46,6 +46,7 @@ class Call:
         self._spent = [0.0] if spent is None else spent
         self.function = function
         self.coerced: list = []
+        self.may_be_large = False
         self._parameters = _parameters(function)
         self._is_checked = typecheck != "off"
         self._may_coerce = coerce
@@ -223,6 +224,17 @@ class Call:
         made, found = _tried(value, slot, path, self._spent, is_checked=self._is_checked)
         if not found:
             return made
+        if self.may_be_large:
+            parcel = later.part("parcel")  # only for large values
+
+            inside = parcel.as_json(value)
+            again, still = (
+                (value, found)
+                if inside is value
+                else _tried(inside, slot, path, is_checked=self._is_checked)
+            )
+            if not still:
+                return again
         if self._may_coerce:
             coerce = later.part("coerce")  # only where it is asked for and needed
 

@@ -22,7 +22,7 @@ import typing
 from orq_sandbox import later, scalars
 from orq_sandbox.failure import Refusal, shown
 
-__all__ = ["BIG", "PLAIN", "decode", "encode"]
+__all__ = ["BIG", "PLAIN", "Beside", "decode", "encode"]
 
 PLAIN = b"J"
 BIG = b"B"
@@ -32,6 +32,9 @@ _LARGEST = 1 << 63
 _MOST_BITS = 330_000  # what the host reads: 100 000 digits
 _LONG_TEXT = 4 << 20
 _LOOKED_AT = 1000
+_BYTES = (bytes, bytearray, memoryview)
+_LIBRARIES = ("numpy", "pandas", "pyarrow")
+_MAY_BE_LARGE = 1 << 12  # items: of a memoryview they have a size of their own
 _DEEPEST = 250  # orjson's own bound is 254
 
 
@@ -57,19 +60,64 @@ def _lift_limit(digits: int) -> int:
     return was
 
 
-def encode(json: typing.Any, value: object, *, allow_nan: bool = False) -> bytes:
-    """The marked JSON of a value. Raises `Refusal` (`not_encodable`) naming the place."""
+class Beside:
+    """What is large goes beside the document; `packing` is None as long as nothing has."""
+
+    def __init__(self, *, allow_nan: bool = False) -> None:
+        self.packing: typing.Any = None
+        self._allow_nan = allow_nan
+
+    def simpler(self, value: typing.Any) -> typing.Any:
+        """One step towards JSON, as `_simpler`."""
+        if isinstance(value, _BYTES):
+            may_be_large = len(value) >= _MAY_BE_LARGE
+        else:
+            may_be_large = type(value).__module__.partition(".")[0] in _LIBRARIES
+        if may_be_large:
+            if self.packing is None:
+                parcel = later.part("parcel")  # only for large values
+
+                self.packing = parcel.Packing(allow_nan=self._allow_nan)
+            placed = self.packing.placed(value)
+            if placed is not None:
+                return placed
+        return _simpler(value)
+
+    def about(self) -> typing.Optional[dict]:
+        """What the message says of it; None where nothing was put aside."""
+        return None if self.packing is None else self.packing.about()
+
+    def clear(self) -> None:
+        """Forget what was put aside: the value is gone through again."""
+        if self.packing is not None:
+            self.packing.clear()
+
+
+def encode(
+    json: typing.Any,
+    value: object,
+    *,
+    allow_nan: bool = False,
+    beside: typing.Optional[Beside] = None,
+) -> bytes:
+    """The marked JSON of a value. Raises `Refusal` (`not_encodable`) naming the place.
+
+    What is large goes into `beside`, where there is one.
+    """
+    simpler = _simpler if beside is None else beside.simpler
     is_long = _holds_long_text(value)
     text = None
     if not is_long:
         options = json.OPT_PASSTHROUGH_DATETIME | json.OPT_PASSTHROUGH_DATACLASS
         try:
-            text = json.dumps(value, default=_simpler, option=options)
+            text = json.dumps(value, default=simpler, option=options)
         except (TypeError, ValueError, RecursionError):
             pass
     if text is not None and (b"null" not in text or _is_true(json, text, value)):
         return PLAIN + text
-    walk = _Walk(allow_nan=allow_nan)
+    if beside is not None:
+        beside.clear()
+    walk = _Walk(simpler, allow_nan=allow_nan)
     made = walk.plain(value, "return")
     if walk.has_big or walk.has_nan or is_long:
         import json as exact
@@ -217,7 +265,8 @@ def _rank(member: typing.Any) -> tuple:
 class _Walk:
     """Rebuilds a value from JSON's own types, naming the place of what has none."""
 
-    def __init__(self, *, allow_nan: bool) -> None:
+    def __init__(self, simpler: typing.Callable, *, allow_nan: bool) -> None:
+        self._simpler = simpler
         self.has_big = False
         self.has_nan = False
         self._allow_nan = allow_nan
@@ -263,7 +312,7 @@ class _Walk:
             if isinstance(value, base):
                 return base(value.value if hasattr(value, "_value_") else value)
         try:
-            return _simpler(value)
+            return self._simpler(value)
         except TypeError as error:
             if type(value).__name__ == "Decimal":
                 if self._allow_nan:

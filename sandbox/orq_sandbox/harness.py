@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import struct
 import sys
 import time
 import typing
@@ -28,6 +29,8 @@ _LONGEST_REQUEST = 1 << 30
 _LONGEST_FAILURE = 3 << 20
 _CHUNK = 1 << 18
 _WARM_UPS = 2
+_INT = struct.Struct("i")
+_ROOM = socket.CMSG_SPACE(_INT.size)
 _STRICT = ("all", False, "error")
 _MOST_COERCED = 256
 _CANNED = {
@@ -75,6 +78,13 @@ class _Clock:
                 return
 
 
+class _Files:
+    """The file that `came` with the request, and the one that `goes` with a result; -1 for none."""
+
+    came = -1
+    goes = -1
+
+
 def serve(
     request: socket.socket,
     result: int,
@@ -93,17 +103,18 @@ def serve(
         _warm_up(json, rooms)
     _draw_anew()
     _send(result, wire.frame(wire.PARKED))
-    frame = _receive(request)
+    files = _Files()
+    frame = _receive(request, files)
     if frame is None:  # a spare that is not needed any more
         os._exit(0)
     try:
-        answer = _answer(json, frame, result, rooms, is_all_disk_ours=is_all_disk_ours)
+        answer = _answer(json, frame, result, rooms, files, is_all_disk_ours=is_all_disk_ours)
     except SystemExit as wish:
         _flush()
         os._exit(_exit_status(wish))
     _flush()
     try:
-        _send(result, answer)
+        _send(result, answer, files.goes)
     except OSError:  # the step closed the descriptor: without a result, which the host sees
         os._exit(0)
     try:
@@ -118,7 +129,7 @@ def _warm_up(json: typing.Any, rooms: typing.Tuple[str, str]) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     path, modules = list(sys.path), set(sys.modules)
     for _ in range(_WARM_UPS):
-        _answer(json, frame, nowhere, rooms)
+        _answer(json, frame, nowhere, rooms, _Files())
     os.close(nowhere)
     sys.path[:] = path
     for name in set(sys.modules) - modules:
@@ -133,10 +144,12 @@ def _draw_anew() -> None:
         numpy_random.seed()
 
 
-def _receive(request: socket.socket) -> typing.Optional[bytes]:
+def _receive(request: socket.socket, files: _Files) -> typing.Optional[bytes]:
     decoder = wire.Decoder({wire.REQUEST: _LONGEST_REQUEST})
     while True:
-        chunk = request.recv(_CHUNK)
+        chunk, beside, _, _ = request.recvmsg(_CHUNK, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        if beside:
+            files.came = _INT.unpack(beside[0][2][: _INT.size])[0]
         if not chunk:
             return None
         for _, payload in decoder.feed(chunk):
@@ -148,6 +161,7 @@ def _answer(
     frame: bytes,
     result: int,
     rooms: typing.Tuple[str, str],
+    files: _Files,
     *,
     is_all_disk_ours: bool = False,
 ) -> bytes:
@@ -155,7 +169,7 @@ def _answer(
     clock = _Clock()
     seal, body = frame[: wire.SEAL_BYTES], frame[wire.SEAL_BYTES :]
     try:
-        value = _run(json, body, result, rooms, clock)
+        value = _run(json, body, result, rooms, clock, files)
         return wire.frame(wire.RESULT, seal + _company() + value)
     except Refusal as refusal:
         verdict, said = refusal.verdict, refusal.body
@@ -168,6 +182,7 @@ def _answer(
         verdict = limit_of(error, is_all_disk_ours=is_all_disk_ours) or "raised"
         said = _described(error, shows_locals=clock.shows_locals)
     clock.stop()
+    files.goes = -1
     said.update(verdict=verdict, timings=clock.laps)
     if clock.coerced:
         said["coerced"] = clock.coerced[:_MOST_COERCED]
@@ -190,7 +205,12 @@ def _described(error: BaseException, *, shows_locals: bool) -> dict:
 
 
 def _run(
-    json: typing.Any, body: bytes, result: int, rooms: typing.Tuple[str, str], clock: _Clock
+    json: typing.Any,
+    body: bytes,
+    result: int,
+    rooms: typing.Tuple[str, str],
+    clock: _Clock,
+    files: _Files,
 ) -> bytes:
     asked = encode.decode(json, body)
     inputs = asked["inputs"]
@@ -204,7 +224,12 @@ def _run(
     function = load.function_of(module, asked["function"])
     clock.lap("load")
     checks = asked.get("checks") or _STRICT
+    if "blobs" in asked:
+        parcel = later.part("parcel")  # only for large values
+
+        inputs = parcel.unpacked(inputs, asked["blobs"], files.came)
     call = Call(function, typecheck=checks[0], coerce=checks[1], nan=checks[2], spent=clock.spent)
+    call.may_be_large = "blobs" in asked
     clock.lap("bind")
     if "purpose" in asked:
         document = _answer_without_call(json, asked, call)
@@ -225,14 +250,23 @@ def _run(
     clock.lap("call")
     call.check_result(value)
     clock.lap("check_result")
-    document = encode.encode(json, value, allow_nan=checks[2] == "allow")
+    allow_nan = checks[2] == "allow"
+    beside = encode.Beside(allow_nan=allow_nan)
+    document = encode.encode(json, value, allow_nan=allow_nan, beside=beside)
+    blobs = beside.about()
+    if blobs is not None:
+        files.goes = beside.packing.written(rooms[1])
     clock.lap("encode")
-    return _body(json, document, clock)
+    return _body(json, document, clock, blobs)
 
 
-def _body(json: typing.Any, document: bytes, clock: _Clock) -> bytes:
+def _body(
+    json: typing.Any, document: bytes, clock: _Clock, blobs: typing.Optional[dict] = None
+) -> bytes:
     """A RESULT's, around the value's document."""
     about = {"timings": clock.laps, "usage": _usage()}
+    if blobs is not None:
+        about["blobs"] = blobs
     if clock.coerced:
         about["coerced"] = clock.coerced[:_MOST_COERCED]
     return b"".join((document[:1], json.dumps(about)[:-1], b',"value":', document[1:], b"}"))
@@ -294,7 +328,9 @@ def _flush() -> None:
             pass
 
 
-def _send(descriptor: int, message: bytes) -> None:
+def _send(descriptor: int, message: bytes, beside: int = -1) -> None:
     left = memoryview(message)
+    if beside >= 0:
+        left = later.part("parcel").send(descriptor, left, beside)
     while left:
         left = left[os.write(descriptor, left) :]

@@ -170,7 +170,9 @@ def _complex(_kind: type, parts: list) -> complex:
     return complex(parts[0], parts[1])
 
 
-def _bytes(kind: typing.Any, text: str) -> typing.Any:
+def _bytes(kind: typing.Any, text: typing.Any) -> typing.Any:
+    if isinstance(text, bytes):  # it came beside the JSON
+        return kind(text)
     made = binascii.a2b_base64(text.encode("ascii"))
     if binascii.b2a_base64(made, newline=False).decode("ascii") != text:
         raise ValueError(text)  # what is not base64 is skipped over in silence
@@ -183,8 +185,8 @@ def _made(kind: typing.Callable, value: object) -> object:
 
 _READERS: typing.Tuple[typing.Tuple[str, str, typing.Callable, tuple], ...] = (
     ("builtins", "bytes", _bytes, (str,)),
-    ("builtins", "bytearray", _bytes, (str,)),
-    ("builtins", "memoryview", _bytes, (str,)),
+    ("builtins", "bytearray", _bytes, (str, bytes)),
+    ("builtins", "memoryview", _bytes, (str, bytes)),
     ("datetime", "datetime", read_moment, (str,)),
     ("datetime", "date", _date, (str,)),
     ("datetime", "time", _time, (str,)),

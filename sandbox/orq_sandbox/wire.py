@@ -15,6 +15,7 @@ Who sends what::
 
 A REQUEST, a RESULT and a FAILURE start with the run's seal, drawn by the host: what the step writes
 by accident or in ignorance is no answer. (Who digs the seal out may as well return what it likes.)
+With a REQUEST or a RESULT may come one descriptor, of a file with the large values of it.
 In a RESULT, `ALONE` or `IN_COMPANY` follows: whether the step's process may have others beside it.
 Numbers from 32 up are kept for frames to come: calls to named host functions, streamed values.
 """
@@ -31,6 +32,8 @@ __all__ = [
     "HEADER",
     "IN_COMPANY",
     "KEEP",
+    "LEAST_BLOB",
+    "MOST_BLOBS",
     "PARKED",
     "READY",
     "REQUEST",
@@ -66,6 +69,12 @@ SEAL_BYTES = 16
 
 ALONE = b"1"
 IN_COMPANY = b"0"
+
+LEAST_BLOB = 1 << 16
+"""From so many bytes on a value travels beside the JSON."""
+
+MOST_BLOBS = 1024
+"""How many values of one message may."""
 
 STATUS_BODY = struct.Struct("!iQQ?")
 """The step's wait status; processor microseconds and peak memory in KiB, of all its processes;

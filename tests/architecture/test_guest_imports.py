@@ -31,6 +31,7 @@ _ALLOWED = frozenset(
         "json",
         "linecache",
         "math",
+        "mmap",  # for steps with large arrays
         "os",
         "re",
         "reprlib",

@@ -71,8 +71,8 @@ def test_the_schema_has_the_fields_of_the_value(kind: Any, schema: dict[str, Any
 
 
 def test_the_schema_has_the_fields_of_the_outcome() -> None:
-    """Those of the value, and the two that follow from the verdict."""
-    names = [*(item.name for item in fields(Outcome)), "exit_code", "fault"]
+    """Those of the value, the two that follow from the verdict, and what the value had apart."""
+    names = [*(item.name for item in fields(Outcome)), "exit_code", "fault", "blobs"]
 
     assert names == list(_SCHEMA["properties"])
 

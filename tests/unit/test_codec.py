@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orq_runtime._run import codec, exact, report
+from orq_runtime._run.packing import Packing
 from orq_runtime.errors import BadCall
 from orq_runtime.model.artifact import Artifact
+from orq_runtime.model.checks import Checks
 from orq_runtime.model.environment import Environment, Interpreter
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.plan import RunPlan
@@ -55,7 +57,7 @@ _JSON = st.recursive(
 
 
 def _sent(inputs: dict[str, object]) -> dict[str, object]:
-    message = codec.encode_request(_PLAN, inputs, environ={}, seal=_SEAL, artifacts=[])
+    message = codec.encode_request(_PLAN, inputs, environ={}, seal=_SEAL, packing=_packing())
     ((kind, body),) = wire.Decoder({wire.REQUEST: 1 << 20}).feed(message)
     assert kind == wire.REQUEST
     assert body.startswith(_SEAL)
@@ -63,6 +65,10 @@ def _sent(inputs: dict[str, object]) -> dict[str, object]:
     document = orjson.loads(body[1:]) if body[:1] == b"J" else json.loads(body[1:])
     assert isinstance(document, dict)
     return document
+
+
+def _packing() -> Packing:
+    return Packing(Limits(), Checks())
 
 
 @given(st.dictionaries(_TEXT, _JSON, max_size=4))
@@ -177,10 +183,10 @@ def test_artifacts_are_sent_as_their_paths(tmp_path: Path) -> None:
     """Wherever they stand in the inputs, and beside dataclasses and big integers; all are told."""
     first, second = Artifact(tmp_path / "a"), Artifact(tmp_path / "b")
     inputs = {"one": first, "more": [{"x": second}], "big": 1 << 70, "limits": Limits()}
-    met: list[Artifact] = []
+    packing = _packing()
 
-    message = codec.encode_request(_PLAN, inputs, environ={}, seal=_SEAL, artifacts=met)
+    message = codec.encode_request(_PLAN, inputs, environ={}, seal=_SEAL, packing=packing)
 
-    assert {first, second} == set(met)
+    assert {first, second} == set(packing.artifacts)
     assert str(first.path).encode() in message
     assert b'"memory_bytes"' in message

@@ -27,6 +27,7 @@ def test_every_limit_has_its_default() -> None:
         "stdout_bytes": 10 * MIB,
         "stderr_bytes": 10 * MIB,
         "result_bytes": 64 * MIB,
+        "blob_bytes": GIB,
         "artifact_bytes": GIB,
         "artifact_files": 4096,
     } == Limits().to_json()

@@ -1,0 +1,161 @@
+"""The large values of a result: taken out of the file that came with it.
+
+The layout is drawn in `packing`.
+
+Rules of this file:
+
+1. What comes from a step is a lie until it was measured: that it is a regular file of the run's,
+   its length, each part's place, each header against the length of its part.
+2. Only a file whose length and content nobody can change any more is mapped, and only if all of it
+   is there: a page that is gone or cannot be had would kill this process. Others are copied.
+3. Nothing is unpickled. Arrow stays bytes: no parser of ours reads it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import stat
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from orq_runtime._run.codec import TooLarge
+from orq_runtime.errors import RequestError
+from orq_runtime.model.blob import Blob
+from orq_runtime.model.npy import LONGEST_HEADER, read_header
+from orq_sandbox import wire
+
+__all__ = ["unpacked"]
+
+_SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_MAPPED: Final = 1 << 20  # below, a copy is cheaper than a mapping, which holds a descriptor
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+
+
+class _Part(NamedTuple):
+    form: str
+    offset: int
+    length: int
+
+
+def unpacked(
+    value: object, about: object, descriptor: int, *, most_bytes: int, owner: int
+) -> object:
+    """The value with its blobs in their places: arrays where numpy is installed, else `Blob`s.
+
+    The descriptor stays the caller's; `owner` is the host user that the run was. Raises
+    `wire.WireError` where anything is not as it says, and `TooLarge`.
+    """
+    if about is None or descriptor < 0:
+        raise wire.WireError("blobs without a descriptor, or a descriptor without blobs")
+    key, parts = _described(about)
+    try:
+        size, is_fixed = _measured(descriptor, owner)
+        if size > most_bytes:
+            raise TooLarge(f"the result's blobs are {size} bytes; {most_bytes} are allowed")
+        if any(part.offset + part.length > size for part in parts):
+            raise wire.WireError("a blob beyond the end of its file")
+        content = _content(descriptor, size, is_fixed=is_fixed)
+    except OSError as error:
+        raise wire.WireError(f"blobs that cannot be read: {error.strerror}") from error
+    made: dict[int, object] = {}
+
+    def give(number: object) -> object:
+        if type(number) is not int or not 0 <= number < len(parts):
+            raise wire.WireError("a blob that is none of the parts")
+        if number not in made:
+            form, offset, length = parts[number]
+            made[number] = _made(form, content[offset : offset + length])
+        return made[number]
+
+    return _placed(value, key, give)
+
+
+def _described(about: object) -> tuple[str, list[_Part]]:
+    if not isinstance(about, dict) or about.keys() != {"key", "parts"}:
+        raise wire.WireError("a word about blobs that is none")
+    key, listed = about["key"], about["parts"]
+    if not isinstance(key, str) or not isinstance(listed, list):
+        raise wire.WireError("a word about blobs that is none")
+    if not 0 < len(listed) <= wire.MOST_BLOBS:
+        raise wire.WireError(f"{len(listed)} blobs; {wire.MOST_BLOBS} are allowed")
+    return key, [_part_of(item) for item in listed]
+
+
+def _part_of(item: object) -> _Part:
+    if not isinstance(item, list) or len(item) != len(_Part._fields):
+        raise wire.WireError("a blob that is none")
+    form, offset, length = item
+    is_known = isinstance(form, str) and form in ("bytes", "npy", "arrow")
+    if not is_known or not all(type(n) is int and 0 <= n < 1 << 62 for n in (offset, length)):
+        raise wire.WireError("a blob that is none")
+    return _Part(form, offset, length)
+
+
+def _measured(descriptor: int, owner: int) -> tuple[int, bool]:
+    """The length of a step's file, and whether nothing about it can change any more."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise wire.WireError("blobs in something that is no file")
+    if status.st_uid != owner:
+        raise wire.WireError("blobs in a file that is not the run's own")
+    try:
+        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+    except OSError:  # a file on a disk, from a tier that has no memory files
+        return status.st_size, False
+    if seals & _SEALS == _SEALS and status.st_blocks * 512 < status.st_size:
+        raise wire.WireError("blobs in a file with holes")
+    return status.st_size, seals & _SEALS == _SEALS
+
+
+def _content(descriptor: int, size: int, *, is_fixed: bool) -> memoryview:
+    """The file's bytes, read-only: the file itself if it is fixed and large, else a copy."""
+    if is_fixed and size >= _MAPPED:
+        return memoryview(mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ))
+    if size == 0:
+        return memoryview(b"")
+    copy = memoryview(mmap.mmap(-1, size) if size >= _MAPPED else bytearray(size))
+    done = 0
+    while done < size:
+        count = os.preadv(descriptor, [copy[done:]], done)
+        if count == 0:
+            raise wire.WireError("a file of blobs that shrank")
+        done += count
+    return copy.toreadonly()
+
+
+def _made(form: str, view: memoryview) -> object:
+    if form != "npy":
+        return Blob(view, dtype=form)
+    try:
+        header = read_header(bytes(view[:LONGEST_HEADER]))
+        if header.length + header.nbytes != len(view):
+            raise wire.WireError("an array that does not fill its place")
+        elements = view[header.length :]
+        blob = Blob(elements, dtype=header.dtype, shape=header.shape, order=header.order)
+    except (ValueError, RequestError) as error:
+        raise wire.WireError(f"an array that is none: {error}") from error
+    try:
+        return blob.to_numpy()
+    except ImportError:
+        return blob
+    except (ValueError, TypeError, OverflowError) as error:
+        raise wire.WireError(f"an array that numpy refuses: {str(error)[:200]}") from error
+
+
+def _placed(value: object, key: str, give: Callable[[object], object]) -> object:
+    """Every `{key: n}` replaced, in place; without recursion, for the document is the step's."""
+    top: dict[object, object] = {"": value}
+    nodes: list[Any] = [top]  # dicts and lists, which share `[]` and no type that says so
+    while nodes:
+        node = nodes.pop()
+        for place, item in list(node.items() if isinstance(node, dict) else enumerate(node)):
+            if isinstance(item, dict):
+                if len(item) == 1 and key in item:
+                    node[place] = give(item[key])
+                else:
+                    nodes.append(item)
+            elif isinstance(item, list) and not set(map(type, item)) <= _SCALARS:
+                nodes.append(item)
+    return top[""]

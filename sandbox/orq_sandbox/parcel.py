@@ -1,0 +1,291 @@
+"""Large values beside the JSON, in the step: taken in before the call, packed after it.
+
+The layout is drawn in the host's module of this name. Loaded only by messages that have blobs.
+
+Rules of this file:
+
+1. A value that travels beside the JSON is the same value that it would be inside: what JSON would
+   refuse (a mask, NaN, an index) is not taken here either.
+2. An array that came in can be written to, like one made from a list: its pages are copied when it
+   is.
+3. What is written is sealed before the host hears of it. Where there are no memory files it goes
+   into a file of the run's that has no name any more, which the host copies.
+"""
+
+from __future__ import annotations
+
+import array
+import binascii
+import fcntl
+import importlib
+import io
+import mmap
+import os
+import socket
+import sys
+import typing
+
+from orq_sandbox import wire
+from orq_sandbox.failure import Refusal
+
+__all__ = ["Packing", "as_json", "send", "unpacked"]
+
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+_ALIGNED = 64
+_MAPPED = 1 << 20
+_ELEMENTS = 1 << 17
+_POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14
+_BYTES = (bytes, bytearray, memoryview)
+
+
+# -- in ------------------------------------------------------------------------------------------
+
+
+def unpacked(inputs: typing.Any, about: dict, descriptor: int) -> typing.Any:
+    """The inputs with their blobs in their places. Raises `Refusal` without the library needed."""
+    source = _Source(descriptor)
+    key, parts, made = about["key"], about["parts"], {}
+    nodes: list = [inputs]
+    while nodes:
+        node = nodes.pop()
+        for place, item in list(node.items() if type(node) is dict else enumerate(node)):
+            if type(item) is dict and len(item) == 1 and key in item:
+                number = item[key]
+                if number not in made:
+                    made[number] = source.value(*parts[number])
+                node[place] = made[number]
+            elif type(item) is dict or (type(item) is list and _holds_more(item)):
+                nodes.append(item)
+    return inputs
+
+
+def _holds_more(items: list) -> bool:
+    kinds = set(map(type, items))
+    return dict in kinds or list in kinds
+
+
+class _Source:
+    """The file that came with the request."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._mapping: typing.Optional[mmap.mmap] = None
+
+    def value(self, form: str, offset: int, length: int) -> typing.Any:
+        if form == "bytes":
+            return self._bytes(offset, length)
+        if form == "npy":
+            return _array(self._memory(offset, length))
+        return _table(self._memory(offset, length))
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        made = os.pread(self._descriptor, length, offset)
+        while len(made) < length:  # the kernel gives 2 GiB at once
+            more = os.pread(self._descriptor, length - len(made), offset + len(made))
+            if not more:
+                raise EOFError("the inputs' file is too short")
+            made += more
+        return made
+
+    def _memory(self, offset: int, length: int) -> memoryview:
+        """Memory that can be written to, without changing the file."""
+        if length < _MAPPED:
+            return memoryview(self._copied(bytearray(length), offset))
+        if self._mapping is None:
+            size = os.fstat(self._descriptor).st_size
+            access = mmap.PROT_READ | mmap.PROT_WRITE
+            self._mapping = mmap.mmap(self._descriptor, size, mmap.MAP_PRIVATE, access)
+            try:
+                self._mapping.madvise(_POPULATE_READ)
+            except (OSError, ValueError, AttributeError):
+                pass  # an older kernel: each page is found when it is touched
+        return memoryview(self._mapping)[offset : offset + length]
+
+    def _copied(self, buffer: bytearray, offset: int) -> bytearray:
+        left = memoryview(buffer)
+        while left:
+            count = os.preadv(self._descriptor, [left], offset)
+            if count == 0:
+                raise EOFError("the inputs' file is too short")
+            left, offset = left[count:], offset + count
+        return buffer
+
+
+def _library(name: str, what: str) -> typing.Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise Refusal(
+            "bad_call", "an input is %s, and the step's environment has no %s" % (what, name)
+        ) from None
+
+
+def _array(memory: memoryview) -> typing.Any:
+    numpy = _library("numpy", "an array")
+    start = io.BytesIO(bytes(memory[:4096]))
+    numpy.lib.format.read_magic(start)
+    shape, is_fortran, dtype = numpy.lib.format.read_array_header_1_0(start)
+    order = "F" if is_fortran else "C"
+    return numpy.ndarray(shape, dtype, memory[start.tell() :], order=order)
+
+
+def _table(memory: memoryview) -> typing.Any:
+    arrow = _library("pyarrow", "a table")
+    stream = _library("pyarrow.ipc", "a table")
+    table = stream.open_stream(arrow.py_buffer(memory)).read_all()
+    if b"pandas" in (table.schema.metadata or {}):  # it was a DataFrame
+        try:
+            importlib.import_module("pandas")
+        except ImportError:
+            return table
+        return table.to_pandas()
+    return table
+
+
+def as_json(value: typing.Any) -> typing.Any:
+    """What a value would have been inside the JSON; the value itself where it is no large one."""
+    if isinstance(value, bytes):
+        return binascii.b2a_base64(value, newline=False).decode("ascii")
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return value.tolist()
+    if type(value) is list:
+        made = [as_json(item) for item in value]
+        return made if any(a is not b for a, b in zip(made, value)) else value
+    if type(value) is dict:
+        pairs = {key: as_json(item) for key, item in value.items()}
+        return pairs if any(pairs[key] is not value[key] for key in value) else value
+    return value
+
+
+# -- out -----------------------------------------------------------------------------------------
+
+
+class Packing:
+    """Collects the large values of a result; they are not copied before they are `written`."""
+
+    def __init__(self, *, allow_nan: bool) -> None:
+        self._allow_nan = allow_nan
+        self._key = "orq-blob:" + binascii.hexlify(os.urandom(12)).decode("ascii")
+        self._found: dict = {}
+        self._parts: list = []
+
+    def placed(self, value: typing.Any) -> typing.Optional[dict]:
+        """What stands in the JSON for a value that travels beside it; None if it does not.
+
+        Raises ValueError with the reason for a value that may not travel at all.
+        """
+        known = self._found.get(id(value))
+        if known is None:
+            part = None if len(self._parts) == wire.MOST_BLOBS else self._part(value)
+            if part is None:
+                return None
+            known = self._found[id(value)] = (value, len(self._parts))  # kept: ids are reused
+            self._parts.append(part)
+        return {self._key: known[1]}
+
+    def clear(self) -> None:
+        """Forget what was placed: the value is gone through again."""
+        self._found.clear()
+        del self._parts[:]
+
+    def about(self) -> typing.Optional[dict]:
+        """The part of the message about its blobs; None without any."""
+        if not self._parts:
+            return None
+        parts, offset = [], 0
+        for form, pieces in self._parts:
+            length = sum(piece.nbytes for piece in pieces)
+            parts.append([form, offset, length])
+            offset += length + -length % _ALIGNED
+        return {"key": self._key, "parts": parts}
+
+    def written(self, folder: str) -> int:
+        """A descriptor of the file, sealed if it is in memory, else below the folder."""
+        try:
+            descriptor = os.memfd_create("orq-blobs", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            is_sealable = True
+        except (OSError, AttributeError):  # the tier forbids it, or the C library has none
+            descriptor, is_sealable = _unnamed(folder), False
+        for _, pieces in self._parts:
+            length = sum(piece.nbytes for piece in pieces)
+            for piece in [*pieces, memoryview(bytes(-length % _ALIGNED))]:
+                while piece:
+                    piece = piece[os.write(descriptor, piece) :]
+        if is_sealable:
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+        return descriptor
+
+    def _part(self, value: typing.Any) -> typing.Optional[tuple]:
+        if isinstance(value, _BYTES):
+            view = memoryview(value)
+            if view.nbytes < wire.LEAST_BLOB:
+                return None
+            return "bytes", [view.cast("B") if view.c_contiguous else memoryview(view.tobytes())]
+        library = type(value).__module__.partition(".")[0]
+        if library == "numpy":
+            return self._array(value)
+        return _arrow(value) if library in ("pandas", "pyarrow") else None
+
+    def _array(self, value: typing.Any) -> typing.Optional[tuple]:
+        numpy = sys.modules["numpy"]
+        if not isinstance(value, numpy.ndarray) or value.nbytes < wire.LEAST_BLOB:
+            return None
+        masked = sys.modules.get("numpy.ma")
+        is_masked = masked is not None and isinstance(value, masked.MaskedArray)
+        if is_masked or value.dtype.names or value.dtype.kind not in "biufcmMSU":
+            return None  # what JSON cannot hold either is refused there, with its reason
+        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        rows = numpy.ascontiguousarray(value.T if order == "F" else value)
+        flat = rows.reshape(-1)
+        if not self._allow_nan and value.dtype.kind in "fc" and not _is_finite(numpy, flat):
+            raise ValueError("holds a number that is not finite, and JSON has no such number")
+        header = io.BytesIO()
+        about = {"descr": value.dtype.str, "fortran_order": order == "F", "shape": value.shape}
+        numpy.lib.format.write_array_header_1_0(header, about)
+        return "npy", [memoryview(header.getvalue()), memoryview(flat.view(numpy.uint8))]
+
+
+def _is_finite(numpy: typing.Any, flat: typing.Any) -> bool:
+    return all(
+        numpy.isfinite(flat[start : start + _ELEMENTS]).all()
+        for start in range(0, flat.size, _ELEMENTS)
+    )
+
+
+def _arrow(value: typing.Any) -> typing.Optional[tuple]:
+    """A large table as an Arrow stream, where pyarrow is installed and JSON would take it too."""
+    pandas, arrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")
+    if pandas is not None and isinstance(value, pandas.DataFrame):
+        is_plain = value.index.equals(pandas.RangeIndex(len(value)))
+        if not is_plain or int(value.memory_usage().sum()) < wire.LEAST_BLOB:
+            return None
+    elif arrow is None or not isinstance(value, arrow.Table) or value.nbytes < wire.LEAST_BLOB:
+        return None
+    try:
+        arrow = importlib.import_module("pyarrow")
+        stream = importlib.import_module("pyarrow.ipc")
+    except ImportError:
+        return None
+    table = value if isinstance(value, arrow.Table) else arrow.Table.from_pandas(value)
+    sink = arrow.BufferOutputStream()
+    with stream.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return "arrow", [memoryview(sink.getvalue())]
+
+
+def _unnamed(folder: str) -> int:
+    path = os.path.join(folder, ".orq-" + binascii.hexlify(os.urandom(8)).decode("ascii"))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    return descriptor
+
+
+def send(result: int, message: memoryview, descriptor: int) -> memoryview:
+    """Send the start of a message and the descriptor with it; what is left to send."""
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, result)
+    try:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
+        return message[line.sendmsg([message], rights) :]
+    finally:
+        line.detach()
