@@ -6,7 +6,6 @@ to its end, which is each facade's own, and `finish`.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -228,13 +228,10 @@ class Call:
             parcel = later.part("parcel")  # only for large values
 
             inside = parcel.as_json(value)
-            again, still = (
-                (value, found)
-                if inside is value
-                else _tried(inside, slot, path, is_checked=self._is_checked)
-            )
-            if not still:
-                return again
+            if inside is not value:
+                again, still = _tried(inside, slot, path, self._spent, is_checked=True)
+                if not still:
+                    return again
         if self._may_coerce:
             coerce = later.part("coerce")  # only where it is asked for and needed
 

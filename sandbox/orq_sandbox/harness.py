@@ -217,11 +217,7 @@ def _run(
     clock.shows_locals = asked.get("locals", False)
     _settle(asked, rooms)
     clock.lap("decode")
-    if asked["source"] is None:
-        module = load.load_file(asked["file"], asked["roots"])
-    else:
-        module = load.load_source(asked["source"])
-    function = load.function_of(module, asked["function"])
+    function = _function(asked)
     clock.lap("load")
     checks = asked.get("checks") or _STRICT
     if "blobs" in asked:
@@ -250,14 +246,21 @@ def _run(
     clock.lap("call")
     call.check_result(value)
     clock.lap("check_result")
-    allow_nan = checks[2] == "allow"
-    beside = encode.Beside(allow_nan=allow_nan)
-    document = encode.encode(json, value, allow_nan=allow_nan, beside=beside)
+    beside = encode.Beside(allow_nan=checks[2] == "allow")
+    document = encode.encode(json, value, allow_nan=checks[2] == "allow", beside=beside)
     blobs = beside.about()
     if blobs is not None:
         files.goes = beside.packing.written(rooms[1])
     clock.lap("encode")
     return _body(json, document, clock, blobs)
+
+
+def _function(asked: dict) -> typing.Callable:
+    if asked["source"] is None:
+        module = load.load_file(asked["file"], asked["roots"])
+    else:
+        module = load.load_source(asked["source"])
+    return load.function_of(module, asked["function"])
 
 
 def _body(
