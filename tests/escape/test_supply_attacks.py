@@ -9,10 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from orq_runtime.errors import BadComponent, BadRequirement, BuildFailed, ResolutionFailed
+from orq_runtime._supply import Supplier
+from orq_runtime.errors import (
+    BadComponent,
+    BadRequirement,
+    BuildFailed,
+    ResolutionFailed,
+    WallUnavailable,
+)
+from orq_runtime.model.command import Command, CommandEnd
 from orq_runtime.model.environment import SupplyRequest
 from tests.escape.lab_evil import evil, refusal, supplier_in, supply_in
-from tests.supply_fixtures import Recorder, Shop, make_sdist, make_wheel
+from tests.supply_fixtures import (
+    Recorder,
+    Shop,
+    make_sdist,
+    make_wheel,
+    store_names,
+    supplier_with,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -207,3 +222,47 @@ def test_what_an_import_leaves_is_not_trusted(shop: Shop, name: str) -> None:
     for path in environment.path.rglob("*"):
         assert path.is_file() or path.is_dir()  # through links too: no pipe, no dangling link
         assert not path.is_symlink() or path.parent.name == "bin" or path.name == "lib64"
+
+
+class _NoWall:
+    """A machine that cannot give the wall that was asked for."""
+
+    @property
+    def isolation(self) -> str:
+        raise WallUnavailable("no wall here")
+
+    def run(self, command: Command) -> CommandEnd:
+        raise WallUnavailable(f"no wall here for `{command.argv[0]}`")
+
+
+def test_without_a_wall_nothing_is_executed(shop: Shop, tmp_path: Path) -> None:
+    """Neither a build nor an import: supply fails as a run does, and leaves nothing half-made."""
+    ran = tmp_path / "ran"
+    make_wheel(shop.wheels, "good", files={"good.py": f"open({str(ran)!r}, 'w')"})
+    folder = evil(tmp_path / "evil", f"open({str(ran)!r}, 'w'); return _good(directory)")
+    supplier = Supplier(settings=shop.settings(), runner=_NoWall())
+    component = supplier.component(folder)
+
+    for request in (
+        SupplyRequest(components=(component,)),
+        SupplyRequest(requirements=("good",)),
+    ):
+        with pytest.raises(WallUnavailable, match="no wall here"):
+            supplier.supply(request)
+
+    assert not ran.exists()
+    names = store_names(shop.root / "cache")
+    assert [] == [name for name in names if name.startswith(("environments/", "staging/"))]
+
+
+@pytest.mark.parametrize("tier", ["process", "namespaces"])
+def test_a_build_says_where_it_ran(shop: Shop, tmp_path: Path, tier: str) -> None:
+    """Also that it had no wall, which only the caller can have asked for."""
+    heard = Recorder()
+    supplier = supplier_with(shop.settings(), heard, isolation=tier)
+    component = supplier.component(evil(tmp_path / "evil", "return _good(directory)"))
+
+    supplier.supply(SupplyRequest(components=(component,)))
+
+    said = {event.message for event in heard.events if event.phase == "build"}
+    assert {f"isolation: {tier}"} == said
