@@ -143,9 +143,9 @@ class AsyncRuntime:
 
         `outputs` are declared in place of the step's own. What was declared is collected from the
         run's working folder into artifacts of the cache, or into `outputs_dir`; `keep_files` keeps
-        what nobody declared too. An input may be an `Artifact`: the run can read it, and gets its
-        path. `show_locals` has a failure tell the variables of its frames. `typecheck`, `coerce`
-        and `nan` win over the runtime's own.
+        what nobody declared too. An input may be an `Artifact`: the run can read it, and gets a
+        path to it. `show_locals` has a failure tell the variables of its frames. `typecheck`,
+        `coerce` and `nan` win over the runtime's own.
         """
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))

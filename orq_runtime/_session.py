@@ -17,7 +17,7 @@ from orq_runtime._run import codec
 from orq_runtime._run.cgroup import Mechanism
 from orq_runtime._run.exceeded import as_measured
 from orq_runtime._run.guest import GUEST_VARIABLES, Guests
-from orq_runtime._run.handover import grants_for
+from orq_runtime._run.handover import Handover, Share
 from orq_runtime._run.launch import Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.outcome import Circumstances, conclude, never_began
@@ -25,7 +25,7 @@ from orq_runtime._run.packing import Packing
 from orq_runtime._run.pool import Pool
 from orq_runtime._run.refused import with_reason
 from orq_runtime._run.slot import Slot
-from orq_runtime._run.wall import grants, wall_of
+from orq_runtime._run.wall import grants_of_plan, wall_of
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import Workshop
 from orq_runtime.errors import (
@@ -38,7 +38,7 @@ from orq_runtime.errors import (
 )
 from orq_runtime.events import Sink
 from orq_runtime.languages import language
-from orq_runtime.model.artifact import Artifact, Wanted
+from orq_runtime.model.artifact import Wanted
 from orq_runtime.model.checks import Checks
 from orq_runtime.model.environment import (
     Environment,
@@ -71,6 +71,7 @@ class Run:
     is_cold: bool
     started_ns: int
     start_mode: StartMode
+    handover: Handover
     calls: bool = True
     wanted: Wanted | None = None
     start: Start = "warm"
@@ -102,6 +103,7 @@ class Session:
         self.settings = settings
         self.limits = limits
         self.policy = policy
+        self._share = Share(settings.cache_dir)
         self.checks = checks or Checks()
         self._start_mode = start
         self._workshop = Workshop(settings=settings, isolation=isolation, mechanism=mechanism)
@@ -154,15 +156,21 @@ class Session:
         supplied_ns = time.monotonic_ns()
         plan = language(step.language).plan(step, components, environment, code)
         bundle = self._provision.bundle(environment.interpreter)
-        seal, packing = codec.new_seal(), Packing(limits or self.limits, manner.checks)
-        environ = {**GUEST_VARIABLES, **self.policy.environ}
-        message = codec.encode_request(
-            plan, inputs or {}, environ=environ, seal=seal, packing=packing, manner=manner
-        )
-        launch, start_mode = self._launch(plan, bundle, packing.artifacts, limits or self.limits)
+        handover = self._handover(plan, bundle)
+        packing = Packing(limits or self.limits, manner.checks, handover)
+        seal, environ = codec.new_seal(), {**GUEST_VARIABLES, **self.policy.environ}
+        try:
+            message = codec.encode_request(
+                plan, inputs or {}, environ=environ, seal=seal, packing=packing, manner=manner
+            )
+            launch = self._launch(plan, bundle, handover, limits or self.limits)
+        except BaseException:
+            handover.forget()
+            raise
         return Run(
             plan=plan,
             launch=launch,
+            handover=handover,
             limits=limits or self.limits,
             checks=manner.checks,
             request=message,
@@ -170,7 +178,7 @@ class Session:
             seal=seal,
             is_cold=environment.origin == "built",
             started_ns=started_ns,
-            start_mode=start_mode,
+            start_mode=handover.start_mode,
             calls=manner.purpose == "call",
             wanted=wanted,
             timings={
@@ -180,25 +188,29 @@ class Session:
             },
         )
 
-    def _launch(
-        self, plan: RunPlan, bundle: Path, artifacts: list[Artifact], limits: Limits
-    ) -> tuple[Launch, StartMode]:
-        granted, start_mode = self._granted(plan, bundle, artifacts)
-        wall = wall_of(
-            self.isolation,
-            self.policy,
-            limits,
-            granted,
-            has_cgroup=self._mechanism.has_cgroup,
+    def _handover(self, plan: RunPlan, bundle: Path) -> Handover:
+        return Handover(
+            self._share,
+            tier=self.isolation,
+            granted=() if self.isolation == "process" else grants_of_plan(plan, bundle),
+            policy=self.policy,
+            start_mode="exec" if plan.command else self._start_mode,
         )
-        launch = Launch(
+
+    def _launch(self, plan: RunPlan, bundle: Path, handover: Handover, limits: Limits) -> Launch:
+        return Launch(
             environment=plan.environment,
             bundle=bundle,
-            wall=wall,
-            preload=plan.preload if start_mode == "zygote" else (),
+            wall=wall_of(
+                self.isolation,
+                self.policy,
+                limits,
+                handover.readable,
+                has_cgroup=self._mechanism.has_cgroup,
+            ),
+            preload=plan.preload if handover.start_mode == "zygote" else (),
             is_command=bool(plan.command),
         )
-        return launch, start_mode
 
     def claim(self, run: Run) -> tuple[Slot, Machine]:
         """Give the run its child and its machine. Blocks. Raises `NeverStarted`."""
@@ -265,6 +277,7 @@ class Session:
 
     def discard(self, run: Run) -> None:
         """End what is left of a run and give everything back. Twice is fine."""
+        run.handover.forget()
         if run.slot is not None:
             slot, run.slot = run.slot, None
             self._pool.give_back(slot, run.launch if run.start_mode == "zygote" else None)
@@ -286,27 +299,6 @@ class Session:
             owner=-1 if run.slot is None else run.slot.owner,
         )
 
-    def _granted(
-        self, plan: RunPlan, bundle: Path, artifacts: list[Artifact]
-    ) -> tuple[tuple[str, ...], StartMode]:
-        """What the wall lets a run read, and how the run is started.
-
-        That is its component, or its file alone where it has none, and its artifacts. A run that
-        is given artifacts of its own starts alone: the wall of a zygote stands already.
-        """
-        granted: tuple[str, ...] = ()
-        if self.isolation != "process":
-            own = [component.path for component in plan.components]
-            if plan.file is not None and not any(plan.file.is_relative_to(path) for path in own):
-                own.append(plan.file)
-            granted = grants(plan.environment, bundle, own)
-        start_mode: StartMode = "exec" if plan.command else self._start_mode
-        if not artifacts:
-            return granted, start_mode
-        known = [*granted, *map(str, (*self.policy.read_only, *self.policy.writable))]
-        more = grants_for(artifacts, self.isolation, known)
-        return (*granted, *more), "exec" if more else start_mode
-
     def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
         held = {**self._mechanism.enforced_by(limits), "open_files": "rlimit"}
         held["file_bytes"] = "rlimit"
@@ -325,6 +317,7 @@ class Session:
         self._is_closed = True
         self._guests.close()
         self._pool.close()
+        self._share.close()
         self._provision.close()
         self._workshop.close()
 

@@ -78,8 +78,8 @@ def encode_request(
 ) -> bytes:
     """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON.
 
-    The artifacts among the inputs are packed, and the step gets their paths. So is what is large;
-    the packing's file goes out with the frame.
+    For each artifact among the inputs the step gets the path that the packing hands it over by;
+    what is large is packed, and the packing's file goes out with the frame.
     """
     if plan.command:
         packing.takes_blobs = False  # a word of a command is text

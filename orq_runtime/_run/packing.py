@@ -21,6 +21,7 @@ import fcntl
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from orq_runtime.errors import BadCall, NeverStarted, RequestError
@@ -41,11 +42,12 @@ _ELEMENTS: Final = 1 << 17
 class Packing:
     """What one request has beside its JSON: its artifacts, and blobs.
 
-    Blobs are not copied before they are `written`.
+    `hand` gives the path that the run finds an artifact under. Blobs are not copied before they are
+    `written`.
     """
 
-    def __init__(self, limits: Limits, checks: Checks) -> None:
-        self.artifacts: list[Artifact] = []
+    def __init__(self, limits: Limits, checks: Checks, hand: Callable[[Artifact], str]) -> None:
+        self.hand = hand
         self.takes_blobs = True
         self._most_bytes = limits.blob_bytes
         self._allow_nan = checks.nan == "allow"
@@ -74,7 +76,6 @@ class Packing:
 
     def clear(self) -> None:
         """Forget what was placed: the inputs are gone through again."""
-        self.artifacts.clear()
         self._found.clear()
         self._parts.clear()
 

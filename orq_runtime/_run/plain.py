@@ -34,12 +34,11 @@ _HINT: Final = "inputs are JSON, or values of the types in docs/types.md"
 
 
 def simpler_with(packing: Packing) -> Simpler:
-    """One step towards JSON; artifacts become their paths. They, and what is large, are packed."""
+    """One step towards JSON; an artifact becomes a path of the run, what is large is packed."""
 
     def simpler(value: object) -> object:
         if isinstance(value, Artifact):
-            packing.artifacts.append(value)
-            return str(value.path.resolve())
+            return packing.hand(value)
         placed = packing.placed(value)
         return _simpler(value) if placed is None else placed
 

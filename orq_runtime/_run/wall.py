@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from orq_runtime.model.command import Command
-from orq_runtime.model.environment import Environment, Interpreter
+from orq_runtime.model.environment import Interpreter
 from orq_runtime.model.limits import Limits
+from orq_runtime.model.plan import RunPlan
 from orq_runtime.model.policy import Policy, check_place
 
-__all__ = ["RUN_UIDS", "Wall", "command_wall", "grants", "system_grants", "wall_of"]
+__all__ = ["RUN_UIDS", "Wall", "command_wall", "grants_of_plan", "system_grants", "wall_of"]
 
 RUN_UIDS: Final = range(0x70000000, 0x70010000)
 """Host user ids that runs become when we are root: 1879048192 and the 65535 after it."""
@@ -117,10 +118,14 @@ def system_grants(interpreter: Interpreter, bundle: Path) -> tuple[str, ...]:
     return _texts([*paths, interpreter.prefix, bundle])
 
 
-def grants(environment: Environment, bundle: Path, more: Iterable[Path] = ()) -> tuple[str, ...]:
-    """What the guest of an environment must read, and `more`: components or a step's file."""
+def grants_of_plan(plan: RunPlan, bundle: Path) -> tuple[str, ...]:
+    """What a run must read: its environment, its component, or its file alone without one."""
+    environment = plan.environment
+    own = [component.path for component in plan.components]
+    if plan.file is not None and not any(plan.file.is_relative_to(path) for path in own):
+        own.append(plan.file)
     system = system_grants(environment.interpreter, bundle)
-    return (*system, *_texts([environment.path, environment.support, *more]))
+    return (*system, *_texts([environment.path, environment.support, *own]))
 
 
 def _texts(paths: Iterable[Path]) -> tuple[str, ...]:

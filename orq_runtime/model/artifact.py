@@ -28,10 +28,10 @@ _LONGEST_PATH = 1024
 class Artifact:
     """A file or folder of the host: an input that is handed over as a path, or a collected output.
 
-    As an input it is readable for the run, under its own path, and cannot be written; the function
-    gets that path, as text or as the `Path` that it is annotated with. Of a collected output
-    `digest` is that of the content (`sha256:...`, of a folder `tree:...`) and `size_bytes` what all
-    of its files hold.
+    As an input it is readable for the run, and cannot be written; the function gets a path to it
+    that ends with its name, as text or as the `Path` that it is annotated with. Of a collected
+    output `digest` is that of the content (`sha256:...`, of a folder `tree:...`) and `size_bytes`
+    what all of its files hold.
     """
 
     path: Path

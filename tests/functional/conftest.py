@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 
 from orq_runtime import AsyncRuntime, Limits, Outcome, Runtime, Step
+from orq_runtime.errors import WallUnavailable
 from orq_runtime.model.plan import StartMode
 
 
@@ -101,3 +102,31 @@ def _async_call(cache_dir: Path, start: StartMode, isolation: str) -> Iterator[C
 
 async def _made(cache_dir: Path, start: StartMode, isolation: str) -> AsyncRuntime:
     return AsyncRuntime(cache_dir=cache_dir, start=start, isolation=isolation)
+
+
+_TIERED = [
+    ("zygote", "namespaces"),
+    ("exec", "namespaces"),
+    ("zygote", "landlock"),
+    ("exec", "landlock"),
+    ("zygote", "process"),
+]
+
+
+@pytest.fixture(scope="module", params=_TIERED, ids="-".join)
+def tiered(request: pytest.FixtureRequest, cache_dir: Path) -> Iterator[Runtime]:
+    """A runtime of each tier, and of both starts."""
+    start, isolation = request.param
+    try:
+        made = Runtime(cache_dir=cache_dir, start=start, isolation=isolation)
+    except WallUnavailable as error:
+        pytest.skip(error.message)
+    with made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def one(cache_dir: Path) -> Iterator[Runtime]:
+    """One runtime, for what has nothing to do with tiers."""
+    with Runtime(cache_dir=cache_dir, isolation="namespaces") as made:
+        yield made

@@ -1,48 +1,24 @@
-"""Files that a step writes and files that it is given, in every tier and from both starts."""
+"""Files that a step writes, in every tier and from both starts."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from orq_runtime import Artifact, AsyncRuntime, Limits, Outcome, Runtime, Step
-from orq_runtime.errors import BadCall, MissingOutput, NotFound, RequestError, WallUnavailable
-
-_WAYS = [
-    ("zygote", "namespaces"),
-    ("exec", "namespaces"),
-    ("zygote", "landlock"),
-    ("exec", "landlock"),
-    ("zygote", "process"),
-]
-
-
-@pytest.fixture(scope="module", params=_WAYS, ids="-".join)
-def runtime(request: pytest.FixtureRequest, cache_dir: Path) -> Iterator[Runtime]:
-    """A runtime of each tier, and of both starts."""
-    start, isolation = request.param
-    try:
-        made = Runtime(cache_dir=cache_dir, start=start, isolation=isolation)
-    except WallUnavailable as error:
-        pytest.skip(error.message)
-    with made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def one(cache_dir: Path) -> Iterator[Runtime]:
-    """One runtime, for what has nothing to do with tiers."""
-    with Runtime(cache_dir=cache_dir, isolation="namespaces") as made:
-        yield made
-
+from orq_runtime import AsyncRuntime, Limits, Outcome, Runtime, Step
+from orq_runtime.errors import MissingOutput, RequestError
 
 _HEAD = "import json, os, pathlib, stat, subprocess, sys\nfrom pathlib import Path\n"
+
+
+@pytest.fixture
+def runtime(tiered: Runtime) -> Runtime:
+    """A runtime of each tier, and of both starts."""
+    return tiered
 
 
 def _step(*lines: str, outputs: list[str] | dict[str, str] | None = None) -> Step:
@@ -258,77 +234,6 @@ def test_runs_side_by_side_have_folders_of_their_own(one: Runtime) -> None:
 
     found = [outcome.outputs["result"].path.read_text() for outcome in outcomes]
     assert [str(n) for n in range(6)] == found
-
-
-_READ = """
-from pathlib import Path
-def f(data, folder: Path = None, more: list = None):
-    assert type(data) is str and (folder is None or isinstance(folder, Path))
-    found = [Path(data).read_text()]
-    if folder is not None:
-        found += sorted(one.name for one in folder.iterdir())
-    for one in more or []:
-        found.append(Path(one).read_text())
-    return found
-"""
-
-
-def test_an_artifact_is_an_input(runtime: Runtime, tmp_path: Path) -> None:
-    """The function gets the path of what it may read, also of another run's output."""
-    written = runtime.run(
-        _step("Path('result.json').write_text('made')", outputs=["result"])
-    ).outputs["result"]
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "a.txt").write_text("a")
-    (tmp_path / "b.txt").write_text("b")
-    step = Step(source=_READ, function="f")
-
-    outcome = runtime.run(
-        step,
-        {
-            "data": written,
-            "folder": Artifact(tmp_path / "folder"),
-            "more": [Artifact(tmp_path / "b.txt")],
-        },
-    )
-
-    assert ["made", "a.txt", "b"] == outcome.value
-
-
-def test_an_artifact_cannot_be_written(runtime: Runtime, tmp_path: Path) -> None:
-    """Behind a wall an input is read-only, whoever it belongs to."""
-    file = tmp_path / "a.txt"
-    file.write_text("mine")
-    file.chmod(0o666)
-    step = Step(source="def f(path):\n    open(path, 'w').write('theirs')\n", function="f")
-
-    outcome = runtime.run(step, {"path": Artifact(file)}, check=False)
-
-    if outcome.isolation != "process":
-        assert ("raised", "mine") == (outcome.verdict, file.read_text())
-
-
-def test_a_text_is_never_a_file(one: Runtime, tmp_path: Path) -> None:
-    """A text that names a file stays a text, and grants nothing."""
-    file = tmp_path / "a.txt"
-    file.write_text("a")
-    step = Step(source="import os\ndef f(path): return os.path.exists(path)\n", function="f")
-
-    assert one.run(step, {"path": str(file)}).value is False
-    assert one.run(step, {"path": Artifact(file)}).value is True
-
-
-def test_what_is_no_artifact_is_refused(one: Runtime, tmp_path: Path) -> None:
-    """A file that is not there, a device, a place that no run is given."""
-    step = Step(source="def f(path): pass\n", function="f")
-    os.mkfifo(tmp_path / "pipe")
-
-    with pytest.raises(NotFound, match="no such artifact"):
-        one.run(step, {"path": Artifact(tmp_path / "missing")})
-    with pytest.raises(BadCall, match="a file or a folder"):
-        one.run(step, {"path": Artifact(tmp_path / "pipe")})
-    with pytest.raises(RequestError, match="has its own `/proc`"):
-        one.run(step, {"path": Artifact("/proc/self")})
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import orjson
@@ -68,7 +69,7 @@ def _sent(inputs: dict[str, object]) -> dict[str, object]:
 
 
 def _packing() -> Packing:
-    return Packing(Limits(), Checks())
+    return Packing(Limits(), Checks(), os.fspath)
 
 
 @given(st.dictionaries(_TEXT, _JSON, max_size=4))
@@ -183,10 +184,15 @@ def test_artifacts_are_sent_as_their_paths(tmp_path: Path) -> None:
     """Wherever they stand in the inputs, and beside dataclasses and big integers; all are told."""
     first, second = Artifact(tmp_path / "a"), Artifact(tmp_path / "b")
     inputs = {"one": first, "more": [{"x": second}], "big": 1 << 70, "limits": Limits()}
-    packing = _packing()
+    met: set[Artifact] = set()
 
+    def hand(artifact: Artifact) -> str:
+        met.add(artifact)
+        return str(artifact.path)
+
+    packing = Packing(Limits(), Checks(), hand)
     message = codec.encode_request(_PLAN, inputs, environ={}, seal=_SEAL, packing=packing)
 
-    assert {first, second} == set(packing.artifacts)
+    assert {first, second} == met
     assert str(first.path).encode() in message
     assert b'"memory_bytes"' in message

@@ -61,7 +61,7 @@ def test_bytes_are_what_they_were(seals: int, size: int) -> None:
 
 def test_what_one_side_packs_the_other_unpacks() -> None:
     """Every blob in its place, with user data that looks like a place left alone."""
-    packing = Packing(Limits(), Checks())
+    packing = Packing(Limits(), Checks(), str)
     array = Blob(bytes(range(24)), dtype=">i4", shape=(3, 2), order="F")
     first = Blob(b"abc")
     value = {"a": packing.placed(first), "b": [packing.placed(array), packing.placed(first)]}
@@ -76,7 +76,7 @@ def test_what_one_side_packs_the_other_unpacks() -> None:
 
 def test_an_input_beyond_the_limit_is_refused() -> None:
     """Before anything is written."""
-    packing = Packing(Limits(blob_bytes=10), Checks())
+    packing = Packing(Limits(blob_bytes=10), Checks(), str)
     packing.placed(Blob(b"12345678901"))
 
     with pytest.raises(BadCall, match="beside their JSON"):
