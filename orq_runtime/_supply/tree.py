@@ -165,7 +165,7 @@ def _walk(root: Path) -> Iterator[tuple[str, int]]:
         for entry in entries:
             relative = f"{folder}/{entry.name}" if folder else entry.name
             mode = entry.stat(follow_symlinks=False).st_mode
-            if _is_clutter(entry.name):
+            if _is_clutter(entry.name) or (not folder and _is_lock(entry.name)):
                 continue
             if stat.S_ISDIR(mode):
                 yield relative, mode
@@ -173,6 +173,11 @@ def _walk(root: Path) -> Iterator[tuple[str, int]]:
                     todo.append(relative)
             elif stat.S_ISREG(mode) or stat.S_ISLNK(mode):
                 yield relative, mode
+
+
+def _is_lock(name: str) -> bool:
+    """A lock at the root: it says what is beside the wheel, and is written after it was built."""
+    return name == "uv.lock" or (name.startswith("pylock.") and name.endswith("toml"))
 
 
 def _is_clutter(name: str) -> bool:

@@ -276,3 +276,16 @@ def test_a_lock_that_is_none_is_told_by_its_path(shop: Shop, tmp_path: Path, tex
 
     with pytest.raises(Exception, match=str(folder / "pylock.toml")):
         shop.supply(folder)
+
+
+def test_writing_a_lock_builds_nothing_anew(shop: Shop, tmp_path: Path) -> None:
+    """The lock lies in the component's folder and is no part of its package."""
+    files = source_files("core", requires=["alpha"])
+    folder = make_component(tmp_path / "core", files)
+    _, locked = _lock(shop, folder)
+    heard = Recorder()
+
+    again = shop.supply(folder, sink=heard)
+
+    assert locked == again
+    assert (0, 0) == (heard.count("build"), heard.count("resolve"))

@@ -233,7 +233,7 @@ def test_credentials_are_not_in_what_is_kept() -> None:
 
 
 def test_a_trees_digest_is_of_what_belongs_to_a_build(tmp_path: Path) -> None:
-    """Place, caches and version control do not count; names, content and executable bits do."""
+    """Place, caches, locks, version control do not count; names, content, executable bits do."""
     files = {"setup.py": "x", "src/a.py": "y"}
     first = make_component(tmp_path / "a", files)
     clutter = {
@@ -244,6 +244,9 @@ def test_a_trees_digest_is_of_what_belongs_to_a_build(tmp_path: Path) -> None:
         "build/lib/a.py": "z",
         "dist/a.whl": "z",
         "a.egg-info/PKG-INFO": "z",
+        "uv.lock": "z",
+        "pylock.toml": "z",
+        "pylock.steps.toml": "z",
     }
     second = make_component(tmp_path / "b", {**files, **clutter})
     same = digest_tree(first) == digest_tree(second)
