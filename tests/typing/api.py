@@ -36,6 +36,8 @@ def use_a_runtime(step: orq.Step, inputs: Iterable[dict[str, object]]) -> StepRu
         assert_type(outcome.value, object)
         assert_type(outcome.error(), errors.OrqRuntimeError | None)
         assert_type(runtime.submit(step, {"name": "Ada"}), Future[orq.Outcome])
+        lenient = runtime.run(step, {"n": "1"}, typecheck="sample", coerce=True, nan="allow")
+        assert_type([change.path for change in lenient.coerced], list[str])
         for each in runtime.map(step, inputs):
             assert_type(each, orq.Outcome)
         assert_type(runtime.check(step, {"name": "Ada"}), orq.Outcome)
