@@ -31,7 +31,7 @@ import typing
 
 from orq_sandbox import confine, harness, kernel, wire
 
-__all__ = ["Channel", "Place", "run_alone", "run_pair"]
+__all__ = ["Channel", "Place", "reset_signals", "run_alone", "run_pair"]
 
 _REQUEST = 3
 _RESULT = 4
@@ -65,6 +65,7 @@ class Place(typing.NamedTuple):
 
 def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:
     """Without a zygote: one pair for this process, which ends with it. Never returns."""
+    reset_signals()
     if place.wall.tier == "process":
         run_pair(place, channel, json)
     init = place.wall.fork_init()
@@ -73,6 +74,16 @@ def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:
     for descriptor in (*channel, *place.doors):
         os.close(descriptor)
     os._exit(os.waitpid(init, 0)[1] >> 8)
+
+
+def reset_signals() -> None:
+    """Undo what the environment's packages may have done: a step starts like any Python process.
+
+    Once for all that are forked from here: it is 60 calls into the kernel.
+    """
+    for number in range(1, signal.NSIG):
+        if number not in (signal.SIGKILL, signal.SIGSTOP) and number not in _RESERVED:
+            signal.signal(number, _STARTING_HANDLERS.get(number, signal.SIG_DFL))
 
 
 def run_pair(place: Place, channel: Channel, json: typing.Any) -> None:
@@ -109,9 +120,6 @@ def _become_step(
     try:
         kernel.die_with_parent(init)
         os.setsid()
-        for number in range(1, signal.NSIG):
-            if number not in (signal.SIGKILL, signal.SIGSTOP) and number not in _RESERVED:
-                signal.signal(number, _STARTING_HANDLERS.get(number, signal.SIG_DFL))
         _arrange(channel)
         sys.stdout = sys.__stdout__ = _printer(1)
         sys.stderr = sys.__stderr__ = _printer(2)

@@ -41,6 +41,7 @@ def serve(
     control.set_inheritable(False)
     failed = _preload(preload)
     kernel.adopt_orphans()
+    child.reset_signals()
     waker = _hear_of_deaths()
     gc.collect()
     gc.freeze()
