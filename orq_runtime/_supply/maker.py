@@ -185,9 +185,10 @@ class Maker:
             for pin in self._builder.tools_of(item, interpreter)
         }
         with making(self._store, self._sink):
+            spec = self._spec(asked, self._local_wheels(asked))
             made = fill_vendor(
                 request.components[0].path,
-                environment.lock,
+                self._source_only.with_places(environment.lock, spec),
                 tools.values(),
                 store=self._store,
                 settings=self._settings,

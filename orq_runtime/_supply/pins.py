@@ -5,7 +5,9 @@ Rules of this file:
 1. A lock never adds a distribution: its pins are constraints, unless it is taken whole (`whole`).
 2. A lock of ours that was made from the very declarations at hand is taken whole, without a
    resolver. Which interpreter it fits is for the files in it to say.
-3. What is local in a lock (a folder, an archive, a checkout) says nothing: components are given.
+3. Where a lock says that a file lies is not believed: indexes are the user's to choose, and have
+   the file with that hash, or nobody has.
+4. What is local in a lock (a folder, an archive, a checkout) says nothing: components are given.
 """
 
 from __future__ import annotations
@@ -13,13 +15,22 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from urllib.parse import unquote
 
 from packaging.markers import InvalidMarker, Marker
-from packaging.utils import canonicalize_name
 
 from orq_runtime._supply.files import read_inside
 from orq_runtime._supply.lock import Pinned
-from orq_runtime._supply.pylock import LockedFile, LockEntry, LockFile, bare_url, read_pylock
+from orq_runtime._supply.pylock import (
+    LockedFile,
+    LockEntry,
+    LockFile,
+    checked_digest,
+    checked_file,
+    checked_name,
+    checked_version,
+    read_pylock,
+)
 from orq_runtime._supply.requirements import Declared, declared
 from orq_runtime._supply.tags import marker_environment, rank, ranks
 from orq_runtime.errors import BadComponent, ResolutionFailed
@@ -95,7 +106,6 @@ def whole(lock: LockFile, interpreter: Interpreter, local: Iterable[str]) -> tup
                 version=entry.version,
                 digests=file.digests,
                 file=file.name,
-                url=bare_url(file.url),
                 size=file.size,
             )
         )
@@ -143,8 +153,8 @@ def _uv_entry(table: Mapping[str, object]) -> LockEntry:
         raise TypeError("not a list")
     files = [*wheels, *([sdist] if sdist else [])]
     return LockEntry(
-        name=canonicalize_name(str(table["name"])),
-        version=str(table.get("version", "")),
+        name=checked_name(table["name"]),
+        version=checked_version(table.get("version", "")),
         marker=" or ".join(f"({marker})" for marker in markers),
         files=tuple(_uv_file(file) for file in files if "hash" in file),
         is_local=not (isinstance(source, dict) and "registry" in source),
@@ -155,8 +165,8 @@ def _uv_file(table: Mapping[str, object]) -> LockedFile:
     url = str(table.get("url") or table.get("path") or "")
     size = table.get("size", 0)
     return LockedFile(
-        name=str(table.get("filename") or url.rpartition("/")[2]),
+        name=checked_file(table.get("filename") or unquote(url.rpartition("/")[2])),
         url=url,
         size=size if isinstance(size, int) else 0,
-        digests=(str(table["hash"]),),
+        digests=(checked_digest(table["hash"]),),
     )

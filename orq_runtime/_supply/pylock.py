@@ -1,8 +1,13 @@
-"""`pylock.toml` (PEP 751), read and written: what uv resolves into, what a component may hold."""
+"""`pylock.toml` (PEP 751), read and written: what uv resolves into, what a component may hold.
+
+Nothing in a lock is taken as it is written: a name, a version, a file's name and a hash are what
+they must be, or the lock is none. A line for uv can be made of them.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +15,7 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from orq_runtime._supply.lock import Pinned
 from orq_runtime.errors import BadComponent
@@ -20,11 +26,17 @@ __all__ = [
     "LockFile",
     "LockedFile",
     "bare_url",
+    "checked_digest",
+    "checked_file",
+    "checked_name",
+    "checked_version",
     "preferences_text",
     "pylock_text",
     "read_pylock",
 ]
 
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+_DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
 _HASHES = ("sha256", "sha384", "sha512")
 _LOCAL = ("directory", "archive", "vcs")
 _TOOL = "orq-runtime"
@@ -96,8 +108,8 @@ def _entry(table: Mapping[str, object]) -> LockEntry:
         *_tables([table[k] for k in ("sdist",) if k in table]),
     ]
     return LockEntry(
-        name=canonicalize_name(str(table["name"])),
-        version=str(table.get("version", "")),
+        name=checked_name(table["name"]),
+        version=checked_version(table.get("version", "")),
         marker=str(table.get("marker", "")),
         files=tuple(_file(file) for file in files),
         is_local=any(kind in table for kind in _LOCAL),
@@ -117,11 +129,39 @@ def _file(table: Mapping[str, object]) -> LockedFile:
         raise TypeError("`hashes` is not a table")
     size = table.get("size", 0)
     return LockedFile(
-        name=str(table.get("name") or unquote(PurePosixPath(urlsplit(url).path).name)),
+        name=checked_file(table.get("name") or unquote(PurePosixPath(urlsplit(url).path).name)),
         url=url,
         size=size if isinstance(size, int) else 0,
-        digests=tuple(f"{kind}:{hashes[kind]}" for kind in _HASHES if kind in hashes),
+        digests=tuple(
+            checked_digest(f"{kind}:{hashes[kind]}") for kind in _HASHES if kind in hashes
+        ),
     )
+
+
+def checked_name(value: object) -> str:
+    """The canonical name of a distribution. Raises ValueError for what is none."""
+    return canonicalize_name(str(value), validate=True)
+
+
+def checked_version(value: object) -> str:
+    """A version, or nothing. Raises ValueError for what is neither."""
+    return str(Version(str(value))) if value else ""
+
+
+def checked_file(value: object) -> str:
+    """The name of a file. Raises ValueError for what is a path, or no name that an index has."""
+    name = str(value)
+    if name and not _FILE.fullmatch(name):
+        raise ValueError(f"not the name of a distribution's file: `{name}`")
+    return name
+
+
+def checked_digest(value: object) -> str:
+    """An algorithm and hex digits. Raises ValueError for anything else."""
+    text = str(value)
+    if not _DIGEST.fullmatch(text):
+        raise ValueError(f"not a hash: `{text}`")
+    return text
 
 
 def bare_url(url: str) -> str:

@@ -187,6 +187,24 @@ class Resolver:
             )
         return tuple(pin for pin in _chosen(text) if pin.name in names)
 
+    def places(self, spec: Spec, sources: Collection[str]) -> tuple[Pinned, ...]:
+        """What the indexes have of the spec's requirements alone, those of `sources` as source.
+
+        Blocks. Raises as `resolve` does.
+        """
+        with self._store.scratch() as scratch:
+            output = scratch / "pylock.toml"
+            text = self._compile(
+                spec,
+                scratch,
+                output,
+                _AS_BEFORE,
+                cached_first=False,
+                sources=sorted(sources),
+                is_alone=True,
+            )
+        return tuple(_chosen(text))
+
     def _asked(
         self, spec: Spec, kept: Iterable[Pinned], freshness: Freshness, *, cached_first: bool
     ) -> Lock:
@@ -213,6 +231,7 @@ class Resolver:
         *,
         cached_first: bool,
         sources: Sequence[str] = (),
+        is_alone: bool = False,
     ) -> str:
         wanted = [item.line for item in spec.requirements]
         wanted += [f"{wheel.name} @ {wheel.path.as_uri()}" for wheel in spec.local]
@@ -227,6 +246,8 @@ class Resolver:
         arguments += ["--format", "pylock.toml", "--output-file", str(output)]
         arguments += ["--python", str(spec.interpreter.path), "--no-header", "--no-sources"]
         arguments += _without_builds(scratch, sources)
+        if is_alone:
+            arguments += ["--no-deps"]
         if spec.exclude_newer:
             arguments += ["--exclude-newer", spec.exclude_newer]
         if freshness.refresh:

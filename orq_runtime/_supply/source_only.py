@@ -21,11 +21,13 @@ from packaging.utils import canonicalize_name
 from orq_runtime._supply.build import Builder, Source
 from orq_runtime._supply.fetch import fetch
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
+from orq_runtime._supply.requirements import declared
 from orq_runtime._supply.resolve import Resolver, Spec, cure_of, with_local
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.wheels import LocalWheel
 from orq_runtime.errors import ResolutionFailed
 from orq_runtime.events import Event, Sink
+from orq_runtime.model.environment import LockedPackage
 from orq_runtime.settings import Settings
 
 __all__ = ["SourceOnly"]
@@ -99,7 +101,48 @@ class SourceOnly:
         if not pins:
             return lock
         self._check_allowed(pins, f"the lock has no wheel of {len(pins)}")
-        return with_local(lock, _with(spec, [self._wheel(pin, spec) for pin in pins]))
+        wheels = self._known_wheels(pins, spec)
+        if wheels is None:
+            found = self.located(pins, spec)
+            wheels = [self._wheel(pin, spec) for pin in found]
+        return with_local(lock, _with(spec, wheels))
+
+    def with_places(self, packages: Collection[LockedPackage], spec: Spec) -> list[LockedPackage]:
+        """The packages; those of indexes with the place where these have them. Blocks."""
+        lost = {
+            item.name: Pinned(
+                name=item.name,
+                version=item.version,
+                digests=tuple(text for text in item.digests if not text.startswith("content:")),
+                file=item.file,
+            )
+            for item in packages
+            if not item.url and (item.file or not item.local)
+        }
+        found = {pin.name: pin for pin in self.located(lost.values(), spec)} if lost else {}
+        return [
+            replace(item, url=pin.url, file=pin.file, size=pin.size)
+            if (pin := found.get(item.name))
+            else item
+            for item in packages
+        ]
+
+    def located(self, pins: Collection[Pinned], spec: Spec) -> list[Pinned]:
+        """The pins of a lock with the places where the user's indexes have their files. Blocks.
+
+        Raises `ResolutionFailed` for one that no index has with that hash.
+        """
+        lines = tuple(declared(f"{pin.name}=={pin.version}", "the lock") for pin in pins)
+        alone = replace(spec, requirements=lines, constraints=(), pins=(), local=(), beaten=())
+        sources = {pin.name for pin in pins if not pin.file.endswith(".whl")}
+        found = {pin.name: pin for pin in self._resolver.places(alone, sources)}
+        for pin in pins:
+            if pin.name not in found or not set(pin.digests) & set(found[pin.name].digests):
+                raise ResolutionFailed(
+                    f"no index has the file of `{pin.name}=={pin.version}` that the lock names",
+                    hint="give its index, or make the lock anew with --lock",
+                )
+        return [found[pin.name] for pin in pins]
 
     def known_completed(self, lock: Lock, spec: Spec) -> Lock | None:
         """The same with the wheels that the store has, None where it lacks one."""

@@ -10,13 +10,20 @@ from pathlib import Path
 import pytest
 
 from orq_runtime._supply import Supplier
-from orq_runtime.errors import IndexUnavailable, RequestError, ResolutionFailed, StaleLock
+from orq_runtime.errors import (
+    BadComponent,
+    IndexUnavailable,
+    RequestError,
+    ResolutionFailed,
+    StaleLock,
+)
 from orq_runtime.model.environment import Environment, Freshness, SupplyRequest
 from tests.supply_fixtures import (
     Recorder,
     Shop,
     make_component,
     make_wheel,
+    no_uv,
     serving,
     source_files,
     supplier_with,
@@ -289,3 +296,47 @@ def test_writing_a_lock_builds_nothing_anew(shop: Shop, tmp_path: Path) -> None:
 
     assert locked == again
     assert (0, 0) == (heard.count("build"), heard.count("resolve"))
+
+
+_HOSTILE = {
+    "a version that is another line": ("1.0\\n--index-url https://evil.invalid", "a" * 64, "a.whl"),
+    "a hash that is an option": ("1.0", "a" * 64 + " --index-url=https://evil.invalid", "a.whl"),
+    "a file that is a path": ("1.0", "a" * 64, "../../../../tmp/a-1.0-py3-none-any.whl"),
+    "a file that is an option": ("1.0", "a" * 64, "--a.whl"),
+}
+
+
+@pytest.mark.parametrize("kind", _HOSTILE)
+@pytest.mark.parametrize("mode", ["open", "frozen"])
+def test_a_hostile_lock_is_none(shop: Shop, tmp_path: Path, kind: str, mode: str) -> None:
+    """What could become a line, an option or a path of ours is refused before anything is run."""
+    version, digest, name = _HOSTILE[kind]
+    file = f'{{ name = "{name}", url = "https://i/x.whl", hashes = {{ sha256 = "{digest}" }} }}'
+    text = (
+        'lock-version = "1.0"\ncreated-by = "x"\n[[packages]]\nname = "alpha"\n'
+        f'version = "{version}"\nwheels = [{file}]\n'
+    )
+    folder = make_component(tmp_path / "core", {"requirements.txt": "alpha\n", "pylock.toml": text})
+    settings = shop.settings(frozen=mode == "frozen")
+    supplier = supplier_with(settings, uv=no_uv(tmp_path))
+
+    with pytest.raises(BadComponent, match="not a lock file"):
+        supplier.supply(_request(supplier, folder))
+
+
+def test_a_lock_does_not_say_where_anything_is_fetched(shop: Shop, tmp_path: Path) -> None:
+    """A URL of a component's lock is never opened: the user's indexes have the file, or nobody."""
+    with serving(tmp_path) as (evil, asked):
+        wheel = make_wheel(tmp_path, "alpha", "1.0")
+        folder = make_component(tmp_path / "core", {"requirements.txt": "alpha\n"})
+        place, _ = _lock(shop, folder)
+        own = next(shop.wheels.glob("alpha-*")).as_uri()
+        text = place.read_text("utf-8")
+        assert own in text
+        place.write_text(text.replace(own, f"{evil}{wheel.name}"), "utf-8")
+        elsewhere = supplier_with(shop.settings(cache_dir=tmp_path / "other", frozen=True))
+
+        made, _ = elsewhere.vendor(_request(elsewhere, folder))
+
+    assert [] == asked
+    assert ["alpha-1.0-py3-none-any.whl"] == [path.name for path in made]
