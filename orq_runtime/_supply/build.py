@@ -95,7 +95,7 @@ class Builder:
 
     def known(self, source: Source, interpreter: Interpreter) -> LocalWheel | None:
         """The wheel that the store has for the source; starts nothing."""
-        document = read_json(self._store.builds / f"{self._key(source, interpreter)}.json")
+        document = self._noted(source, interpreter)
         if document is None:
             return None
         return stored_wheel(self._store, str(document["content"]), source.origin)
@@ -125,8 +125,13 @@ class Builder:
 
     def tools_of(self, source: Source, interpreter: Interpreter) -> tuple[Pinned, ...]:
         """What the wheel of a source was built with; nothing where it was not built here."""
-        document = read_json(self._store.builds / f"{self._key(source, interpreter)}.json")
+        document = self._noted(source, interpreter)
         return () if document is None else pins_of(document["kit"])
+
+    def _noted(self, source: Source, interpreter: Interpreter) -> dict[str, object] | None:
+        document = read_json(self._store.builds / f"{self._key(source, interpreter)}.json")
+        is_whole = document is not None and {"content", "kit"} <= document.keys()
+        return document if is_whole else None
 
     @contextlib.contextmanager
     def kit(
