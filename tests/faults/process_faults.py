@@ -155,7 +155,7 @@ def _supplied_beside(ground: Ground, host: list[int]) -> list[str]:
     """A supply of the same beside a stopped one, which goes on when it is waited for."""
 
     def go_on(event: Event) -> None:
-        if event.phase == "wait" and host:
+        if (event.phase, event.state) == ("wait", "started") and host:
             os.kill(host[0], signal.SIGCONT)
 
     supplier = supplier_with(ground.shop.settings(), go_on, isolation=ground.isolation)
