@@ -38,6 +38,10 @@ _SYSTEM: Final = (
 """The interpreter's libraries and an ordinary userland; no configuration of this machine's."""
 
 
+_NAMES: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf")
+"""How the machine finds others by name: granted with its network."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wall:
     """Everything about confinement that two runs must share to share a zygote."""
@@ -56,7 +60,7 @@ class Wall:
         return {
             "tier": self.tier,
             "network": self.network,
-            "read_only": [[path, path] for path in self.read_only],
+            "read_only": [*([path, path] for path in self.read_only), *self._names()],
             "writable": [[path, path] for path in self.writable],
             "devices": list(self.devices),
             "tmp_bytes": self.tmp_bytes,
@@ -66,6 +70,12 @@ class Wall:
             "scratch": str(scratch),
             "host_pid": os.getpid(),
         }
+
+    def _names(self) -> list[list[str]]:
+        """Those files by what they are links to, where the host's network is granted."""
+        if self.network != "full" or self.tier == "process":
+            return []
+        return [[os.path.realpath(path), path] for path in _NAMES if Path(path).is_file()]
 
 
 def wall_of(

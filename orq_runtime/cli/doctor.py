@@ -13,10 +13,12 @@ from pathlib import Path
 
 import orq_runtime
 from orq_runtime import _fs
+from orq_runtime._run import cgroup
 from orq_runtime._run.capabilities import CONFINED, Capability, try_tier
 from orq_runtime._run.ground import Grounds
 from orq_runtime._supply import Supplier
 from orq_runtime.cli import jsontext
+from orq_runtime.cli.advice import GIVES, limits_in_words, why_not
 from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.options import Options
 from orq_runtime.cli.terminal import printable, put
@@ -141,7 +143,9 @@ def _tiers(settings: Settings) -> Iterator[_Finding]:
     finally:
         grounds.close()
     for tier in found:
-        text = f"available; Landlock {tier.landlock}" if tier.is_available else tier.reason
+        text = f"available: {GIVES[tier.tier]} (Landlock {tier.landlock})"
+        if not tier.is_available:
+            text = why_not(tier.tier, tier.reason)
         is_ok = True if tier.is_available else None
         yield _Finding(name=f"isolation {tier.tier}", is_ok=is_ok, text=text)
     if not any(tier.is_available for tier in found):
@@ -149,3 +153,8 @@ def _tiers(settings: Settings) -> Iterator[_Finding]:
         yield _Finding(name="isolation auto", is_ok=False, text=text)
     text = "available when asked for by name: a fresh process, a clean environment, and no wall"
     yield _Finding(name="isolation process", is_ok=True, text=text)
+    mechanism = cgroup.choose()
+    mechanism.close()
+    yield _Finding(
+        name="limits", is_ok=mechanism.has_cgroup or None, text=limits_in_words(mechanism)
+    )
