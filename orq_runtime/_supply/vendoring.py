@@ -9,7 +9,9 @@ already stays.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,6 +41,9 @@ def fill_vendor(
     written.
     """
     made: list[Path] = []
+    for folder in (root / VENDOR, root / VENDOR / BUILD_VENDOR):
+        if folder.is_symlink():
+            raise BadComponent(f"leads out of its component: `{folder}`", hint="make it a folder")
     wanted = [(root / VENDOR, pin) for pin in packages if pin.url or not pin.local]
     wanted += [(root / VENDOR / BUILD_VENDOR, pin) for pin in tools if pin.url or not pin.local]
     for folder, pin in wanted:
@@ -71,9 +76,11 @@ def _put(file: Path, place: Path) -> None:
     staged = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        staged.write_bytes(file.read_bytes())
+        with open(file, "rb") as source, open(staged, "xb") as copy:  # x: follows no link there
+            shutil.copyfileobj(source, copy)
         staged.rename(place)
     except OSError as error:
         raise BadComponent(f"cannot write `{place}`: {error.strerror}") from error
     finally:
-        staged.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            staged.unlink()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orq_runtime.errors import IndexUnavailable, RequestError, ResolutionFailed
+from orq_runtime.errors import BadComponent, IndexUnavailable, RequestError, ResolutionFailed
 from orq_runtime.model.environment import Environment, SupplyRequest
 from tests.architecture.sources import REPOSITORY
 from tests.supply_fixtures import (
@@ -163,3 +163,20 @@ def test_vendoring_needs_a_component(shop: Shop) -> None:
     """A folder to fill is named."""
     with pytest.raises(RequestError, match="lies in a component"):
         shop.supplier().vendor(SupplyRequest(requirements=("alpha",)))
+
+
+@pytest.mark.parametrize("name", ["vendor", "vendor/build"])
+def test_vendoring_does_not_follow_a_components_link(shop: Shop, tmp_path: Path, name: str) -> None:
+    """A `vendor` that leads elsewhere is refused, and nothing is written there."""
+    make_wheel(shop.wheels, "alpha")
+    folder = make_component(tmp_path / "core", {"requirements.txt": "alpha\n"})
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).symlink_to(outside)
+    supplier = shop.supplier()
+
+    with pytest.raises(BadComponent, match="leads out of its component"):
+        supplier.vendor(SupplyRequest(components=(supplier.component(folder),)))
+
+    assert [] == list(outside.iterdir())
