@@ -250,10 +250,14 @@ class OneOf:
     def __init__(self, annotation: object, members: list) -> None:
         self._shown = forms.shown_type(annotation)
         self.members = members
-        if all(hasattr(member, "kinds") for member in members):
-            self.kinds = frozenset(kind for member in members for kind in member.kinds)
+        plain = [member.kinds for member in members if hasattr(member, "kinds")]
+        self._quick = frozenset(kind for kinds in plain for kind in kinds)
+        if len(plain) == len(members):
+            self.kinds = self._quick
 
     def accepts(self, value: object) -> bool:
+        if type(value) in self._quick:
+            return True  # before a member is asked that would need typeguard
         return any(member.accepts(value) for member in self.members)
 
     def explain(self, value: object, path: str) -> list:

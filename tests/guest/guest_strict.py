@@ -143,6 +143,12 @@ class Refusals(unittest.TestCase):
 
         self.assertEqual(1, called(with_default, {}))
 
+    def test_typeguard_is_not_needed_for_what_is_plain(self):
+        def f(kind: Optional[typing.Type[int]] = None, n: Union[typing.Type[int], int] = 1):
+            return n
+
+        self.assertEqual(2, called(f, {"n": 2}))  # a bare interpreter has no typeguard
+
     def test_the_type_is_named_as_its_author_wrote_it(self):
         def f(specs: SPECS, n: "Optional[ int ]" = None):
             return specs
