@@ -25,6 +25,7 @@ those: an outcome says which of the two held the limit.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -91,15 +92,18 @@ def _estimate(readings: Readings, pids: list[int]) -> int:
 class Processes:
     """The processes of a run, found from its init's pidfd, which stays the caller's.
 
-    Raises `ProcessLookupError` when init has ended, and OSError when this kernel does not list
-    children (CONFIG_PROC_CHILDREN): a watcher that sees nothing must not look like one that does.
+    Raises `ProcessLookupError` when init has ended, and OSError when no process is to be seen: a
+    watcher that sees nothing must not look like one that does.
     """
 
     def __init__(self, pidfd: int, *, proc: Path = _PROC) -> None:
         self._pidfd = pidfd
         self._proc = proc
         self._init = self._pid()
-        (proc / f"self/task/{os.getpid()}/children").stat()
+        # some kernels list no children (CONFIG_PROC_CHILDREN): everybody is asked for a parent then
+        self._lists_children = (proc / f"self/task/{os.getpid()}/children").exists()
+        if not self._lists_children and not self._by_parent():
+            raise FileNotFoundError(errno.ENOENT, "no process is to be seen", str(proc))
 
     @property
     def init(self) -> int:
@@ -118,8 +122,10 @@ class Processes:
         """Init and all its descendants. Orphans are init's children and are found too."""
         found = [self._init]
         seen = {self._init}
+        families = {} if self._lists_children else self._by_parent()
         for pid in found:  # grows while it is walked
-            for child in self._children(pid):
+            children = self._children(pid) if self._lists_children else families.get(pid, [])
+            for child in children:
                 if child not in seen and len(found) < _MOST_PROCESSES:
                     seen.add(child)
                     found.append(child)
@@ -133,6 +139,16 @@ class Processes:
                 with contextlib.suppress(OSError):
                     children.extend(map(int, _read(thread / "children").split()))
         return children
+
+    def _by_parent(self) -> dict[int, list[int]]:
+        families: dict[int, list[int]] = {}
+        for entry in (item.name for item in self._proc.iterdir()):
+            if entry.isdigit():
+                with contextlib.suppress(OSError, IndexError, ValueError):  # it has ended
+                    # the name in parentheses may hold anything; the parent comes second after it
+                    fields = _read(self._proc / entry / "stat").rpartition(")")[2].split()
+                    families.setdefault(int(fields[1]), []).append(int(entry))
+        return families
 
     def resident(self) -> Mapping[int, int]:
         """Resident memory of each process by pid. Raises `ProcessLookupError` at init's end."""

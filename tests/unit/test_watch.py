@@ -188,7 +188,18 @@ def test_the_end_of_init_is_an_error(start: Start) -> None:
     os.close(pidfd)
 
 
-def test_a_kernel_that_lists_no_children_is_an_error(tmp_path: Path) -> None:
+def test_a_kernel_that_lists_no_children_is_asked_for_parents(tmp_path: Path) -> None:
+    """Children and grandchildren are found, whatever they call themselves; others are not."""
+    (tmp_path / "self" / "fdinfo").mkdir(parents=True)
+    (tmp_path / "self" / "fdinfo" / "5").write_text("pos:\t0\nPid:\t77\n")
+    for pid, name, parent in ((77, "init", 1), (78, "a) S 9 (", 77), (79, "b", 78), (80, "c", 1)):
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} ({name}) S {parent} 1 1 0\n")
+
+    assert [77, 78, 79] == Processes(5, proc=tmp_path).tree()
+
+
+def test_a_proc_that_shows_nobody_is_an_error(tmp_path: Path) -> None:
     """A watcher that sees nothing would be a limit that holds nothing."""
     (tmp_path / "self" / "fdinfo").mkdir(parents=True)
     (tmp_path / "self" / "fdinfo" / "5").write_text("pos:\t0\nPid:\t77\n")
