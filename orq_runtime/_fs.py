@@ -226,7 +226,8 @@ def writing(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is not None and not str(error.filename).startswith(str(root)):
+        names = [name for name in (error.filename, error.filename2) if name is not None]
+        if names and not any(str(name).startswith(str(root)) for name in names):
             raise
         raise StoreError(
             f"cannot write to the cache `{root}`: {error.strerror or error}",

@@ -200,3 +200,12 @@ def test_write_atomic_replaces_whole(tmp_path: Path) -> None:
     assert [("file", b"new")] == [
         (path.name, path.read_bytes()) for path in (tmp_path / "folder").iterdir()
     ]
+
+
+def test_a_copy_into_a_full_store_is_a_store_error(tmp_path: Path) -> None:
+    """The system names the source first; what cannot be written lies in the store."""
+    full = OSError(28, "No space left on device", "/elsewhere/file", None, str(tmp_path / "copy"))
+    with pytest.raises(StoreError, match="No space left"), _fs.writing(tmp_path):
+        raise full
+    with pytest.raises(PermissionError), _fs.writing(tmp_path):
+        raise PermissionError(13, "Permission denied", "/elsewhere/file")
