@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["check_members", "copy_tree", "digest_tree", "tree_paths", "unpack"]
 
 
+_OURS = (errno.ENOSPC, errno.EDQUOT)  # the store's disk is full, and no component's fault
 _RECIPE = 1
 _MOST_BYTES: Final = 4 * 1024 * 1024 * 1024
 _MOST_FILES: Final = 250_000
@@ -55,6 +57,8 @@ def copy_tree(root: Path, target: Path) -> None:
                 shutil.copyfile(source, copy, follow_symlinks=False)
                 copy.chmod(0o700 if mode & 0o100 else 0o600)
         except OSError as error:
+            if error.errno in _OURS:
+                raise
             raise BadComponent(f"cannot read `{source}`: {error.strerror}") from error
 
 
@@ -80,6 +84,8 @@ def unpack(file: Path, target: Path, origin: str) -> Path:
         *(OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError),
         *(tarfile.TarError, zipfile.BadZipFile, zlib.error),
     ) as error:
+        if isinstance(error, OSError) and error.errno in _OURS:
+            raise
         raise BadComponent(f"not a source distribution: `{origin}`: {error}") from error
     inside = list(target.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else target

@@ -94,6 +94,21 @@ def test_a_file_system_without_locks_is_refused(
     assert "lock" in ended.said
 
 
+def test_a_disk_that_fills_while_a_component_is_copied_is_the_hosts_fault(
+    tapped: None, tmp_path: Path
+) -> None:
+    """It is the store that has no space: the component is not blamed."""
+    ground = Grounds(tmp_path).fresh()
+    copies = ("sendfile", "copy_file_range")
+
+    ended = kernel_faults.run_supply(
+        ground, lambda call: errno.ENOSPC if call.name in copies else Answer.PASS
+    )
+
+    assert 3 == ended.status
+    assert ended.said.startswith("StoreError: ")
+
+
 def test_the_control_publishes(tmp_path: Path) -> None:
     """Without a fault the program that faults are injected into does what it should."""
     (tmp_path / "documents").mkdir()
