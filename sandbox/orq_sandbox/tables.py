@@ -49,15 +49,21 @@ def converter(kind: typing.Any) -> typing.Any:
     """The converter from JSON, or None for the libraries' other classes."""
     family = _family(kind)
     if family == "DataFrame":
-        return _guarded(dict, _frame)
+        return _crossing(_guarded(dict, _frame), "Table", lambda value: value.to_pandas())
     if family == "Series":
         return _guarded(list, lambda value: _loaded("pandas").Series(_column(value)))
     if family == "Timestamp":
         moment = sys.modules["datetime"].datetime
         return _guarded(str, lambda value: kind(scalars.read_moment(moment, value)))
     if family == "Table":
-        return _guarded(dict, lambda value: _loaded("pyarrow").table(_columns(value)))
+        table = _guarded(dict, lambda value: _loaded("pyarrow").table(_columns(value)))
+        return _crossing(table, "DataFrame", lambda value: kind.from_pandas(value))
     return None
+
+
+def _crossing(convert: typing.Callable, family: str, cross: typing.Callable) -> typing.Callable:
+    """A table that came beside the JSON may be the other library's."""
+    return lambda value: cross(value) if _family(type(value)) == family else convert(value)
 
 
 def _guarded(source: type, make: typing.Callable) -> typing.Callable:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orq_runtime import Blob, Limits, Outcome, Runtime, Step
-from orq_runtime.errors import BadCall
+from orq_runtime.errors import BadCall, WallUnavailable
+from orq_runtime.model.plan import StartMode
 from orq_sandbox import wire
 from tests.functional.conftest import Call
 
@@ -121,6 +124,47 @@ def test_more_blobs_than_one_message_holds(call: Call) -> None:
     assert outcome.ok, outcome.failure
     assert isinstance(outcome.value, list)
     assert [True] * 1024 + [False] * 2 == [isinstance(one, Blob) for one in outcome.value]
+
+
+@pytest.fixture(scope="module")
+def open_cache() -> Iterator[Path]:
+    """A store that the runs of root, who are other users, can read behind Landlock too."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("start", ["zygote", "exec"])
+@pytest.mark.parametrize("isolation", ["namespaces", "landlock", "process"])
+def test_every_tier_has_a_way(open_cache: Path, isolation: str, start: StartMode) -> None:
+    """Where memory files are forbidden, a file of the run's; it is as if it were one."""
+    try:
+        runtime = Runtime(cache_dir=open_cache, isolation=isolation, start=start)
+    except WallUnavailable as error:
+        pytest.skip(error.message)
+    with runtime:
+        for size in (100_000, 3 << 20):
+            content = os.urandom(size)
+            outcome = runtime.run(_ECHO, {"data": content})
+
+            assert outcome.value == content
+            assert (isolation, "host") == (outcome.isolation, outcome.enforced_by["blob_bytes"])
+
+
+def test_the_host_holds_the_data_once_at_most(cache_dir: Path) -> None:
+    """Beside what the caller has, 32 MiB there and back take next to nothing of Python's memory."""
+    content = bytes(32 << 20)
+    with Runtime(cache_dir=cache_dir, isolation="namespaces") as runtime:
+        runtime.run(_ECHO, {"data": content})
+        tracemalloc.start()
+        try:
+            outcome = runtime.run(_ECHO, {"data": content})
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert isinstance(outcome.value, Blob)
+    assert peak < 4 << 20
 
 
 # -- lies ------------------------------------------------------------------------------------------
