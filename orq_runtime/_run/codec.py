@@ -103,7 +103,7 @@ def encode_request(
     if (blobs := packing.about()) is not None:
         about["blobs"] = blobs
     start = orjson.dumps(about)[:-1]
-    return wire.frame(wire.REQUEST, b"".join((seal, mark, start, b',"inputs":', text, b"}")))
+    return wire.frame(wire.REQUEST, seal, mark, start, b',"inputs":', text, b"}")
 
 
 def _inputs(

@@ -38,7 +38,7 @@ _MAY_BE_LARGE = 1 << 12  # items: of a memoryview they have a size of their own
 _DEEPEST = 250  # orjson's own bound is 254
 
 
-def decode(json: typing.Any, document: bytes) -> typing.Any:
+def decode(json: typing.Any, document: typing.Union[bytes, memoryview]) -> typing.Any:
     """The value of a marked document from the host."""
     if document[:1] == PLAIN:
         return json.loads(memoryview(document)[1:])
@@ -46,7 +46,7 @@ def decode(json: typing.Any, document: bytes) -> typing.Any:
 
     longest = _lift_limit(0)
     try:
-        return exact.loads(document[1:].decode())
+        return exact.loads(bytes(document[1:]).decode())
     finally:
         _lift_limit(longest)
 

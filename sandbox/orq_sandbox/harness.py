@@ -29,6 +29,7 @@ _LONGEST_REQUEST = 1 << 30
 _LONGEST_FAILURE = 3 << 20
 _CHUNK = 1 << 18
 _WARM_UPS = 2
+_Pieces = typing.Tuple[typing.Union[bytes, memoryview], ...]
 _INT = struct.Struct("i")
 _ROOM = socket.CMSG_SPACE(_INT.size)
 _STRICT = ("all", False, "error")
@@ -167,10 +168,10 @@ def _answer(
 ) -> bytes:
     """The frame to send. Lets SystemExit pass: how a step ends itself is its own business."""
     clock = _Clock()
-    seal, body = frame[: wire.SEAL_BYTES], frame[wire.SEAL_BYTES :]
+    seal, body = frame[: wire.SEAL_BYTES], memoryview(frame)[wire.SEAL_BYTES :]
     try:
         value = _run(json, body, result, rooms, clock, files)
-        return wire.frame(wire.RESULT, seal + _company() + value)
+        return wire.frame(wire.RESULT, seal, _company(), *value)
     except Refusal as refusal:
         verdict, said = refusal.verdict, refusal.body
     except ModuleNotFoundError as error:
@@ -206,12 +207,12 @@ def _described(error: BaseException, *, shows_locals: bool) -> dict:
 
 def _run(
     json: typing.Any,
-    body: bytes,
+    body: memoryview,
     result: int,
     rooms: typing.Tuple[str, str],
     clock: _Clock,
     files: _Files,
-) -> bytes:
+) -> _Pieces:
     asked = encode.decode(json, body)
     inputs = asked["inputs"]
     clock.shows_locals = asked.get("locals", False)
@@ -265,14 +266,15 @@ def _function(asked: dict) -> typing.Callable:
 
 def _body(
     json: typing.Any, document: bytes, clock: _Clock, blobs: typing.Optional[dict] = None
-) -> bytes:
+) -> _Pieces:
     """A RESULT's, around the value's document."""
     about = {"timings": clock.laps, "usage": _usage()}
     if blobs is not None:
         about["blobs"] = blobs
     if clock.coerced:
         about["coerced"] = clock.coerced[:_MOST_COERCED]
-    return b"".join((document[:1], json.dumps(about)[:-1], b',"value":', document[1:], b"}"))
+    value = memoryview(document)[1:]
+    return document[:1], json.dumps(about)[:-1], b',"value":', value, b"}"
 
 
 def _answer_without_call(json: typing.Any, asked: dict, call: Call) -> bytes:

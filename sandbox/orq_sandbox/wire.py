@@ -102,12 +102,18 @@ class TooLong(WireError):
         self.length = length
 
 
-def frame(kind: int, payload: bytes = b"") -> bytes:
-    """The bytes of one frame. Raises `WireError` when the payload is over 4 GiB."""
+def frame(kind: int, *pieces: typing.Union[bytes, memoryview]) -> bytes:
+    """The bytes of one frame, its payload in pieces. Raises `WireError` when they are over 4 GiB.
+
+    Each piece is copied once.
+    """
+    length = 0
+    for piece in pieces:
+        length += _length(piece)
     try:
-        return HEADER.pack(kind, _length(payload)) + payload
+        return b"".join((HEADER.pack(kind, length), *pieces))
     except struct.error as error:
-        raise WireError("a frame of %d bytes does not fit the wire" % len(payload)) from error
+        raise WireError("a frame of %d bytes does not fit the wire" % length) from error
 
 
 class Decoder:
