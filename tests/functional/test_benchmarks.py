@@ -129,6 +129,32 @@ def test_the_benchmark_of_types_measures_what_is_published(tmp_path: Path) -> No
             )
 
 
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_large_values_measures_what_is_published(tmp_path: Path) -> None:
+    """A quick run ends well; the committed results have its contenders, and follow from samples."""
+    file = tmp_path / "payload.json"
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.payload", "--quick", "--json", file],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        timeout=240,
+        env=tree_environment(),
+        check=True,
+    )
+
+    measured = json.loads(file.read_text("utf-8"))
+    names = {row["contender"] for row in measured["rows"]}
+    for path in _RESULTS.glob("payload-*.json"):
+        published = json.loads(path.read_text("utf-8"))
+        assert names == {row["contender"] for row in published["rows"]}
+        assert {"100 MB", "50 MB of JSON"} == {row["work"] for row in published["targets"]}
+        for row in published["rows"]:
+            samples = [call for turn in row["samples_ms"] for call in turn]
+            assert row["n"] == len(samples) == published["settings"]["rounds"]
+            assert row["median_ms"] == pytest.approx(statistics.median(samples), abs=0.002)
+
+
 @pytest.mark.parametrize("path", _COMMITTED, ids=lambda path: path.name)
 def test_a_committed_result_is_whole(path: Path) -> None:
     """Every workload and contender is in it, and its figures follow from its samples."""
