@@ -20,10 +20,11 @@ from pathlib import Path
 from orq_runtime._digest import Digest, digest_file
 from orq_runtime._supply.files import open_regular
 from orq_runtime._supply.hooks import Bench
+from orq_runtime._supply.indexes import index_digest
 from orq_runtime._supply.install import Installer
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
 from orq_runtime._supply.requirements import Declared
-from orq_runtime._supply.resolve import Resolver, Spec, identify, index_digest
+from orq_runtime._supply.resolve import Resolver, Spec, identify
 from orq_runtime._supply.runner import workplace
 from orq_runtime._supply.sources import build_system_of
 from orq_runtime._supply.store import Store, read_json, write_json

@@ -15,6 +15,7 @@ from orq_runtime._supply.asked import Asked, check_wheels, read_request, require
 from orq_runtime._supply.build import BUILD_KIT, Builder, Source, source_of
 from orq_runtime._supply.explain import Before, explained
 from orq_runtime._supply.failures import forget_failures
+from orq_runtime._supply.indexes import index_digest
 from orq_runtime._supply.install import (
     Installed,
     Installer,
@@ -33,7 +34,7 @@ from orq_runtime._supply.locking import (
     write_lock,
 )
 from orq_runtime._supply.requirements import declared
-from orq_runtime._supply.resolve import Resolver, Spec, index_digest
+from orq_runtime._supply.resolve import Resolver, Spec
 from orq_runtime._supply.source_only import SourceOnly
 from orq_runtime._supply.sources import PythonBound
 from orq_runtime._supply.store import Store, read_json

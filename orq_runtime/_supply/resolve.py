@@ -34,7 +34,7 @@ from orq_runtime.events import Event, Sink
 from orq_runtime.model.environment import Freshness, Interpreter
 from orq_runtime.settings import Settings
 
-__all__ = ["Resolver", "Spec", "cure_of", "identify", "index_digest", "with_local"]
+__all__ = ["Resolver", "Spec", "cure_of", "identify", "with_local"]
 
 _RECIPE = 2
 _AS_BEFORE = Freshness()
@@ -367,20 +367,3 @@ def cure_of(names: Iterable[str]) -> str | None:
         if name in _MEANT:
             return f"by `{name}` people mean `{_MEANT[name]}`: require that instead"
     return None
-
-
-def index_digest(settings: Settings) -> str:
-    """What stands for the user's indexes in a key. Folders count with what they list."""
-    digest = Digest("index", _RECIPE)
-    digest.raw("default", (settings.default_index or "").encode())
-    for url in settings.index:
-        digest.raw("index", url.encode())
-    for place in settings.find_links:
-        digest.raw("find_links", place.encode())
-        folder = Path(place)
-        if "://" not in place and folder.is_dir():
-            for path in sorted(folder.iterdir()):
-                status = path.stat()
-                listed = f"{path.name} {status.st_size} {status.st_mtime_ns}"
-                digest.raw("listed", listed.encode("utf-8", "surrogateescape"))
-    return digest.key()

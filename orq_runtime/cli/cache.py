@@ -52,8 +52,9 @@ def _list(options: Options) -> int:
 def _size(options: Options) -> int:
     found = Supplier(settings=settings_of(options)).size()
     own = as_size(found.environment_bytes)
+    count = "1 environment" if found.environments == 1 else f"{found.environments} environments"
     lines = [
-        f"{as_size(found.total_bytes)} in {found.environments} environments and what they need",
+        f"{as_size(found.total_bytes)} in {count} and what is needed to make them",
         f"  environments  {own}, and {as_size(found.shared_bytes)} shared with uv's cache",
         f"  uv's cache    {as_size(found.uv_bytes)}",
         f"  the rest      {as_size(found.other_bytes)}",

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orq_runtime._supply.indexes import index_digest
 from orq_runtime._supply.install import content_digest, environment_digest
 from orq_runtime._supply.lock import Lock, Pinned
 from orq_runtime._supply.requirements import Declared, declared, read_requirements
-from orq_runtime._supply.resolve import Spec, index_digest
+from orq_runtime._supply.resolve import Spec
 from orq_runtime._supply.store import Store
 from orq_runtime._supply.tree import digest_tree, unpack
 from orq_runtime._supply.uv import classify
