@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import collections
+import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from orq_runtime import settings
+from orq_runtime._aturns import AsyncTurns
+from orq_runtime._executor import checked_size
 from orq_runtime._run import drive_async
 from orq_runtime._run.outcome import description
 from orq_runtime._session import Run, Session
-from orq_runtime.errors import SandboxError
+from orq_runtime.errors import OrqRuntimeError, RequestError, SandboxError
 from orq_runtime.events import Sink, ignore
 from orq_runtime.model.artifact import Wanted, wanted_of
 from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import Environment, Explanation, Freshness
+from orq_runtime.model.keeps import Keeps, modules_of
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.plan import Manner, StartMode
 from orq_runtime.model.policy import Policy
+from orq_runtime.model.stats import Stats
 from orq_runtime.model.step import Step
+from orq_runtime.model.when import When
 
 __all__ = ["AsyncRuntime"]
 
@@ -55,9 +61,17 @@ class AsyncRuntime:
         spares: int = 4,
         start: StartMode = "zygote",
         concurrency: int | None = None,
+        queue: int = 10_000,
+        preload: Iterable[str] | None = None,
+        prewarm: Iterable[Step] = (),
+        zygotes: int = 16,
+        idle_seconds: float = 300.0,
         on_event: Sink = ignore,
         **checks: Unpack[ChecksGiven],
     ) -> None:
+        most = max(4, 2 * (os.cpu_count() or 1)) if concurrency is None else concurrency
+        self._turns = AsyncTurns(most, queue)
+        self._ahead = most + min(queue, most)
         self._session = Session(
             settings=settings.load(
                 cache_dir=cache_dir if cache_dir is None else os.fspath(cache_dir),
@@ -78,8 +92,15 @@ class AsyncRuntime:
             start=start,
             checks=Checks().but(checks),
             sink=on_event,
+            keeps=Keeps(
+                zygotes=zygotes,
+                idle_seconds=idle_seconds,
+                preload=modules_of(preload),
+                prewarm=tuple(prewarm),
+            ),
         )
-        self._turns = asyncio.Semaphore(concurrency or max(4, 2 * (os.cpu_count() or 1)))
+        self._under_way: set[asyncio.Future[None]] = set()
+        self._is_closed = False
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
     async def __aenter__(self) -> Self:
@@ -133,6 +154,7 @@ class AsyncRuntime:
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
         show_locals: bool = False,
+        timeout: float | None = None,
         **checks: Unpack[ChecksGiven],
     ) -> Outcome:
         """Call the step's function once, by keyword, and wait for its outcome.
@@ -145,11 +167,16 @@ class AsyncRuntime:
         run's working folder into artifacts of the cache, or into `outputs_dir`; `keep_files` keeps
         what nobody declared too. An input may be an `Artifact`: the run can read it, and gets a
         path to it. `show_locals` has a failure tell the variables of its frames. `typecheck`,
-        `coerce` and `nan` win over the runtime's own.
+        `coerce` and `nan` win over the runtime's own. All must be over within `timeout` seconds
+        from now, also what comes before the run; `limits.wall_seconds` is for the run alone.
+
+        Raises `RuntimeSaturated` when as many runs wait as may.
         """
+        self._confirm_open()
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
-        outcome = await self._run_once(step, inputs, limits, wanted, manner)
+        when = When.now(timeout)
+        outcome = await self._run_once(step, inputs, limits, wanted, manner, when)
         return _checked(outcome) if check else outcome
 
     def submit(
@@ -163,21 +190,20 @@ class AsyncRuntime:
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
         show_locals: bool = False,
+        timeout: float | None = None,
         **checks: Unpack[ChecksGiven],
     ) -> asyncio.Task[Outcome]:
         """Start `run` in the background; its future's `cancel` kills the run."""
-        run = self.run(
-            step,
-            inputs,
-            limits=limits,
-            check=check,
-            outputs=outputs,
-            outputs_dir=outputs_dir,
-            keep_files=keep_files,
-            show_locals=show_locals,
-            **checks,
-        )
-        task = asyncio.ensure_future(run)
+        self._confirm_open()
+        wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
+        manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
+        when = When.now(timeout)
+
+        async def run() -> Outcome:
+            outcome = await self._run_once(step, inputs, limits, wanted, manner, when)
+            return _checked(outcome) if check else outcome
+
+        task = asyncio.ensure_future(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -189,24 +215,43 @@ class AsyncRuntime:
         *,
         limits: Limits | None = None,
         check: bool = True,
+        ordered: bool = True,
+        chunksize: int = 1,
         **checks: Unpack[ChecksGiven],
     ) -> AsyncIterator[Outcome]:
         """Run the step for each of the inputs, several at once; outcomes come in their order.
 
+        With `ordered=False` they come as they are there. `chunksize` inputs at a time are run by
+        one task one after another, each in a process of its own; that saves little and delays
+        outcomes. Inputs are taken as they are needed.
+
         Raises at the failing item, as `run` does; runs that are under way are then killed.
         """
-        ahead: collections.deque[asyncio.Task[Outcome]] = collections.deque()
+        size = checked_size(chunksize)
+        manner = Manner(checks=self._session.checks.but(checks))
+        left = iter(inputs)
+        pending: dict[asyncio.Task[list[Outcome | Exception]], None] = {}
+        chunk = list(itertools.islice(left, size))
         try:
-            for one in inputs:
-                ahead.append(self.submit(step, one, limits=limits, check=check, **checks))
-                if self._turns.locked() and len(ahead) > 1:
-                    yield await ahead.popleft()
-            while ahead:
-                yield await ahead.popleft()
+            while chunk or pending:
+                while chunk and len(pending) < self._ahead:
+                    task = asyncio.ensure_future(
+                        self._run_chunk(step, chunk, limits, manner, check=check)
+                    )
+                    pending[task] = None
+                    chunk = list(itertools.islice(left, size))
+                first = [next(iter(pending))] if ordered else pending
+                done, _ = await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    for found in task.result():
+                        if isinstance(found, Exception):
+                            raise found
+                        yield found
+                    del pending[task]
         finally:
-            for task in ahead:
+            for task in pending:
                 task.cancel()
-            await asyncio.gather(*ahead, return_exceptions=True)
+            await asyncio.gather(*pending, return_exceptions=True)
 
     async def schema(self, step: Step) -> dict[str, object]:
         """JSON Schema of what the step's function takes and gives, without calling it.
@@ -215,7 +260,9 @@ class AsyncRuntime:
         file is imported behind the wall; raises as `run` does when that fails.
         """
         manner = Manner(purpose="describe")
-        return description(_checked(await self._run_once(step, None, None, None, manner)))
+        return description(
+            _checked(await self._run_once(step, None, None, None, manner, When.now()))
+        )
 
     async def check(
         self, step: Step, inputs: Mapping[str, object] | None = None, *, check: bool = True
@@ -225,16 +272,52 @@ class AsyncRuntime:
         The step's file is imported behind the wall, and no line of the function runs. Raises as
         `run` does (`BadCall`, `WrongArgument`, ...) unless `check` is False.
         """
-        outcome = await self._run_once(step, inputs, None, None, Manner(purpose="check"))
+        manner = Manner(purpose="check")
+        outcome = await self._run_once(step, inputs, None, None, manner, When.now())
         return _checked(outcome) if check else outcome
 
-    async def close(self) -> None:
-        """End every run and every process. The runtime cannot be used afterwards."""
+    def stats(self) -> Stats:
+        """How many zygotes and children there are, and how often a child was found parked."""
+        return replace(self._session.stats(), waiting=self._turns.waiting)
+
+    async def close(self, *, drain: bool = False) -> None:
+        """End every run and every process. The runtime cannot be used afterwards.
+
+        With `drain` the runs that were asked for are waited for first.
+        """
+        self._is_closed = True
+        while drain and (self._tasks or self._under_way):
+            left: list[asyncio.Future[Any]] = [*self._tasks, *self._under_way]
+            await asyncio.wait(left)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(self._session.close)
+
+    def _confirm_open(self) -> None:
+        if self._is_closed:
+            raise RequestError("the runtime is closed", hint="make another `Runtime`")
+
+    async def _run_chunk(
+        self,
+        step: Step,
+        chunk: Iterable[Mapping[str, object]],
+        limits: Limits | None,
+        manner: Manner,
+        *,
+        check: bool,
+    ) -> list[Outcome | Exception]:
+        """Their outcomes, up to the first error."""
+        found: list[Outcome | Exception] = []
+        for one in chunk:
+            try:
+                outcome = await self._run_once(step, one, limits, None, manner, When.now())
+                found.append(_checked(outcome) if check else outcome)
+            except OrqRuntimeError as error:
+                found.append(error)
+                break
+        return found
 
     async def _run_once(
         self,
@@ -243,23 +326,41 @@ class AsyncRuntime:
         limits: Limits | None,
         wanted: Wanted | None,
         manner: Manner,
+        when: When,
     ) -> Outcome:
         session = self._session
-        async with self._turns:
-            run = await _in_thread(
-                lambda: session.prepare(step, inputs, limits, wanted, manner), undo=session.discard
-            )
+        mark: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.add(mark)
+        try:
+            if not await self._turns.take(step, when):
+                return session.too_late(when)
             try:
-                return await self._driven(run)
+                run = session.prepare_at_hand(step, inputs, limits, wanted, manner)
+                if run is None:
+                    run = await _in_thread(
+                        lambda: session.prepare(step, inputs, limits, wanted, manner),
+                        undo=session.discard,
+                    )
+                try:
+                    late = session.late(run, when)
+                    return await self._driven(run) if late is None else late
+                finally:
+                    session.discard(run)
             finally:
-                session.discard(run)
+                self._turns.give()
+        finally:
+            self._under_way.discard(mark)
+            mark.set_result(None)
 
     async def _driven(self, run: Run) -> Outcome:
         session = self._session
         try:
-            slot, machine = await _in_thread(
-                lambda: session.claim(run), undo=lambda _: session.discard(run)
-            )
+            claimed = session.claim_at_hand(run)
+            if claimed is None:
+                claimed = await _in_thread(
+                    lambda: session.claim(run), undo=lambda _: session.discard(run)
+                )
+            slot, machine = claimed
         except SandboxError as error:
             return session.refuse(run, error)
         await drive_async.run(machine, slot, run.request)

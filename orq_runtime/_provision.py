@@ -23,7 +23,11 @@ from orq_runtime.model.environment import (
 from orq_runtime.model.step import Step
 from orq_runtime.settings import Settings
 
-__all__ = ["Provision"]
+__all__ = ["NotAtHand", "Provision"]
+
+
+class NotAtHand(Exception):
+    """It cannot be had without waiting."""
 
 
 class Provision:
@@ -84,6 +88,13 @@ class Provision:
                 else:
                     return environment
         raise AssertionError("the loop returns or raises")
+
+    def environment_at_hand(self, request: SupplyRequest) -> Environment:
+        """The same without blocking. Raises `NotAtHand`."""
+        environment = self._supplier.at_hand(request)
+        if environment is None or environment.key not in self._leases:
+            raise NotAtHand
+        return environment
 
     def bundle(self, interpreter: Interpreter) -> Path:
         """The guest for an interpreter, kept until `close`. Blocks."""

@@ -2,66 +2,49 @@
 
 from __future__ import annotations
 
-import collections
+import contextlib
+import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
-from typing import Self, Unpack
+from typing import NamedTuple, Self, Unpack
 
 from orq_runtime import settings
+from orq_runtime._drivers import Drivers, RunFuture
+from orq_runtime._executor import StepExecutor, in_chunks
 from orq_runtime._run import drive_sync
 from orq_runtime._run.drive_sync import Canceller
 from orq_runtime._run.outcome import description
 from orq_runtime._session import Run, Session
-from orq_runtime.errors import SandboxError
+from orq_runtime.errors import OrqRuntimeError, RequestError, SandboxError
 from orq_runtime.events import Sink, ignore
 from orq_runtime.model.artifact import Wanted, wanted_of
 from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import Environment, Explanation, Freshness
+from orq_runtime.model.keeps import Keeps, modules_of
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.plan import Manner, StartMode
 from orq_runtime.model.policy import Policy
+from orq_runtime.model.stats import Stats
 from orq_runtime.model.step import Step
+from orq_runtime.model.when import When
 
 __all__ = ["RunFuture", "Runtime"]
 
 
-class RunFuture(Future[Outcome]):
-    """The future of one run. `cancel` works until the run is over: it kills the run."""
+class _Asked(NamedTuple):
+    """One run as it was asked for."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.canceller = Canceller()
-        self._is_under_way = False
-
-    def running(self) -> bool:
-        """Whether the run is under way."""
-        return self._is_under_way and not self.done()
-
-    def cancel(self) -> bool:
-        """Kill the run, or keep it from starting; False when it is over already."""
-        self.canceller.cancel()
-        return super().cancel()
-
-    def work(self, run: Callable[[Canceller], Outcome]) -> None:
-        """Do the run and settle the future. For the runtime's own threads."""
-        error: BaseException | None = None
-        outcome: Outcome | None = None
-        if not self.canceller.is_rung:
-            self._is_under_way = True
-            try:
-                outcome = run(self.canceller)
-            except BaseException as raised:  # noqa: BLE001 - it is the caller's, through the future
-                error = raised
-        # only now, for a future that says it runs can no more be cancelled
-        if self.set_running_or_notify_cancel():
-            if error is not None:
-                self.set_exception(error)
-            elif outcome is not None:
-                self.set_result(outcome)
-        self.canceller.close()
+    step: Step
+    inputs: Mapping[str, object] | None
+    limits: Limits | None
+    wanted: Wanted | None
+    manner: Manner
+    when: When
 
 
 class Runtime:
@@ -72,9 +55,16 @@ class Runtime:
     taken from the user's own. `isolation` names the tier (`auto`: the strongest this machine has),
     `limits` are the defaults of each run, `policy` is what every run may touch, up to `spares`
     children are kept parked for each environment (as many as were lately wanted at once), `start`
-    is `zygote` or `exec`, `concurrency` bounds the runs of `submit` and `map`, and `on_event` is
-    told of progress. `typecheck` (`all`, `sample`, `off`), `coerce` (False) and `nan` (`error`,
-    `allow`) say how strictly values are taken.
+    is `zygote` or `exec`, and `on_event` is told of progress. `concurrency` bounds the runs of
+    `submit` and `map` that are under way, `queue` those that wait for it: beyond, `submit` raises
+    `RuntimeSaturated`. Steps that wait take turns, whatever their numbers.
+
+    `zygotes` are kept at most once they have no run, each for `idle_seconds` after its last. They
+    `preload` modules: by default those that a step's code imports of its declared distributions.
+    The environments of the `prewarm` steps are made ready in the background.
+
+    `typecheck` (`all`, `sample`, `off`), `coerce` (False) and `nan` (`error`, `allow`) say how
+    strictly values are taken.
 
     Close it, or use it in a `with`: closing ends every run and every process.
     """
@@ -98,9 +88,17 @@ class Runtime:
         spares: int = 4,
         start: StartMode = "zygote",
         concurrency: int | None = None,
+        queue: int = 10_000,
+        preload: Iterable[str] | None = None,
+        prewarm: Iterable[Step] = (),
+        zygotes: int = 16,
+        idle_seconds: float = 300.0,
         on_event: Sink = ignore,
         **checks: Unpack[ChecksGiven],
     ) -> None:
+        most = max(4, 2 * (os.cpu_count() or 1)) if concurrency is None else concurrency
+        self._drivers = Drivers(most, queue)
+        self._ahead = most + min(queue, most)
         self._session = Session(
             settings=settings.load(
                 cache_dir=cache_dir if cache_dir is None else os.fspath(cache_dir),
@@ -121,10 +119,16 @@ class Runtime:
             start=start,
             checks=Checks().but(checks),
             sink=on_event,
+            keeps=Keeps(
+                zygotes=zygotes,
+                idle_seconds=idle_seconds,
+                preload=modules_of(preload),
+                prewarm=tuple(prewarm),
+            ),
         )
-        self._concurrency = concurrency or max(4, 2 * (os.cpu_count() or 1))
-        self._threads: ThreadPoolExecutor | None = None
-        self._futures: set[Future[Outcome]] = set()
+        self._calls = 0
+        self._changed = threading.Condition()
+        self._is_closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -177,6 +181,7 @@ class Runtime:
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
         show_locals: bool = False,
+        timeout: float | None = None,
         **checks: Unpack[ChecksGiven],
     ) -> Outcome:
         """Call the step's function once, by keyword, and wait for its outcome.
@@ -189,11 +194,14 @@ class Runtime:
         run's working folder into artifacts of the cache, or into `outputs_dir`; `keep_files` keeps
         what nobody declared too. An input may be an `Artifact`: the run can read it, and gets a
         path to it. `show_locals` has a failure tell the variables of its frames. `typecheck`,
-        `coerce` and `nan` win over the runtime's own.
+        `coerce` and `nan` win over the runtime's own. All must be over within `timeout` seconds
+        from now, also what comes before the run; `limits.wall_seconds` is for the run alone.
         """
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
-        outcome = self._run_once(step, inputs, limits, wanted, manner)
+        with self._call():
+            asked = _Asked(step, inputs, limits, wanted, manner, When.now(timeout))
+            outcome = self._run_once(asked)
         return _checked(outcome) if check else outcome
 
     def submit(
@@ -207,21 +215,22 @@ class Runtime:
         outputs_dir: str | os.PathLike[str] | None = None,
         keep_files: bool = False,
         show_locals: bool = False,
+        timeout: float | None = None,
         **checks: Unpack[ChecksGiven],
     ) -> Future[Outcome]:
-        """Start `run` in the background; its future's `cancel` kills the run."""
+        """Start `run` in the background; its future's `cancel` kills the run.
+
+        Raises `RuntimeSaturated` when as many runs wait as may.
+        """
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
-        future = RunFuture()
+        asked = _Asked(step, inputs, limits, wanted, manner, When.now(timeout))
 
         def run(canceller: Canceller) -> Outcome:
-            outcome = self._run_once(step, inputs, limits, wanted, manner, canceller)
+            outcome = self._run_once(asked, canceller)
             return _checked(outcome) if check else outcome
 
-        self._futures.add(future)
-        future.add_done_callback(lambda _: self._futures.discard(future))
-        self._executor().submit(future.work, run)
-        return future
+        return self._drivers.submit(step, run, asked.when)
 
     def map(
         self,
@@ -230,23 +239,44 @@ class Runtime:
         *,
         limits: Limits | None = None,
         check: bool = True,
+        ordered: bool = True,
+        chunksize: int = 1,
         **checks: Unpack[ChecksGiven],
     ) -> Iterator[Outcome]:
         """Run the step for each of the inputs, several at once; outcomes come in their order.
 
+        With `ordered=False` they come as they are there. `chunksize` inputs at a time are run by
+        one thread one after another, each in a process of its own; that saves little and delays
+        outcomes. Inputs are taken as they are needed.
+
         Raises at the failing item, as `run` does; runs that are under way are then killed.
         """
-        ahead: collections.deque[Future[Outcome]] = collections.deque()
-        try:
-            for one in inputs:
-                ahead.append(self.submit(step, one, limits=limits, check=check, **checks))
-                if len(ahead) >= 2 * self._concurrency:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for future in ahead:
-                future.cancel()
+        manner = Manner(checks=self._session.checks.but(checks))
+
+        def start(chunk: Sequence[Mapping[str, object]]) -> Future[list[Outcome | Exception]]:
+            when = When.now()
+            asked = [_Asked(step, one, limits, None, manner, when) for one in chunk]
+            work = functools.partial(self._run_chunk, asked, check=check)
+            return self._drivers.submit(step, work, when)
+
+        return in_chunks(start, inputs, chunksize, ahead=self._ahead, is_ordered=ordered)
+
+    def executor(self, step: Step) -> StepExecutor:
+        """The step as a `concurrent.futures.Executor`.
+
+        `submit({...})` or `submit(name=...)` gives a future of what the function returns, `map`
+        takes the inputs of each run.
+        """
+
+        def start(inputs: Mapping[str, object]) -> Future[object]:
+            manner = Manner(checks=self._session.checks)
+            wanted = wanted_of(step.outputs, None, None, keeps_all=False)
+            asked = _Asked(step, inputs, None, wanted, manner, When.now())
+            return self._drivers.submit(
+                step, lambda bell: _checked(self._run_once(asked, bell)).value, asked.when
+            )
+
+        return StepExecutor(start)
 
     def schema(self, step: Step) -> dict[str, object]:
         """JSON Schema of what the step's function takes and gives, without calling it.
@@ -255,7 +285,7 @@ class Runtime:
         file is imported behind the wall; raises as `run` does when that fails.
         """
         manner = Manner(purpose="describe")
-        return description(_checked(self._run_once(step, None, None, None, manner)))
+        return description(_checked(self._once(step, None, manner)))
 
     def check(
         self, step: Step, inputs: Mapping[str, object] | None = None, *, check: bool = True
@@ -265,34 +295,66 @@ class Runtime:
         The step's file is imported behind the wall, and no line of the function runs. Raises as
         `run` does (`BadCall`, `WrongArgument`, ...) unless `check` is False.
         """
-        outcome = self._run_once(step, inputs, None, None, Manner(purpose="check"))
+        outcome = self._once(step, inputs, Manner(purpose="check"))
         return _checked(outcome) if check else outcome
 
-    def close(self) -> None:
-        """End every run and every process. The runtime cannot be used afterwards."""
-        for future in list(self._futures):
-            future.cancel()
-        if self._threads is not None:
-            self._threads.shutdown(wait=True)
+    def stats(self) -> Stats:
+        """How many zygotes and children there are, and how often a child was found parked."""
+        return replace(self._session.stats(), waiting=self._drivers.waiting)
+
+    def close(self, *, drain: bool = False) -> None:
+        """End every run and every process. The runtime cannot be used afterwards.
+
+        With `drain` the runs that were asked for are waited for first.
+        """
+        with self._changed:
+            self._is_closed = True
+        self._drivers.close(drain=drain)
+        if drain:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._calls)
         self._session.close()
 
-    def _executor(self) -> ThreadPoolExecutor:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._concurrency, thread_name_prefix="orq-run")
-        return self._threads
+    @contextlib.contextmanager
+    def _call(self) -> Iterator[None]:
+        """A run of a thread that is not ours."""
+        with self._changed:
+            if self._is_closed:
+                raise RequestError("the runtime is closed", hint="make another `Runtime`")
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._calls -= 1
+                self._changed.notify_all()  # `close` may wait
 
-    def _run_once(
-        self,
-        step: Step,
-        inputs: Mapping[str, object] | None,
-        limits: Limits | None,
-        wanted: Wanted | None,
-        manner: Manner,
-        canceller: Canceller | None = None,
-    ) -> Outcome:
+    def _once(self, step: Step, inputs: Mapping[str, object] | None, manner: Manner) -> Outcome:
+        with self._call():
+            return self._run_once(_Asked(step, inputs, None, None, manner, When.now()))
+
+    def _run_chunk(
+        self, chunk: Sequence[_Asked], canceller: Canceller, *, check: bool
+    ) -> list[Outcome | Exception]:
+        """Their outcomes, up to the first error."""
+        found: list[Outcome | Exception] = []
+        for asked in chunk:
+            try:
+                outcome = self._run_once(asked, canceller)
+                found.append(_checked(outcome) if check else outcome)
+            except OrqRuntimeError as error:
+                found.append(error)
+                break
+        return found
+
+    def _run_once(self, asked: _Asked, canceller: Canceller | None = None) -> Outcome:
+        step, inputs, limits, wanted, manner, when = asked
+        if (left := when.left_seconds()) is not None and left <= 0:
+            return self._session.too_late(when)
         run = self._session.prepare(step, inputs, limits, wanted, manner)
         try:
-            return self._driven(run, canceller)
+            late = self._session.late(run, when)
+            return self._driven(run, canceller) if late is None else late
         finally:
             self._session.discard(run)
 

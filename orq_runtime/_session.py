@@ -6,15 +6,16 @@ to its end, which is each facade's own, and `finish`.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from orq_runtime._provision import Provision
+from orq_runtime._provision import NotAtHand, Provision
 from orq_runtime._run import codec
-from orq_runtime._run.cgroup import Mechanism
+from orq_runtime._run.cgroup import Leaf, Mechanism
 from orq_runtime._run.exceeded import as_measured
 from orq_runtime._run.guest import GUEST_VARIABLES, Guests
 from orq_runtime._run.handover import Handover, Share
@@ -25,13 +26,17 @@ from orq_runtime._run.packing import Packing
 from orq_runtime._run.pool import Pool
 from orq_runtime._run.refused import with_reason
 from orq_runtime._run.slot import Slot
+from orq_runtime._run.tender import Tender
+from orq_runtime._run.under_way import Run, too_late
 from orq_runtime._run.wall import grants_of_plan, wall_of
+from orq_runtime._run.zygote import OF_A_ZYGOTE, Zygote
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import Workshop
 from orq_runtime.errors import (
     InternalError,
     NeverStarted,
     NotFound,
+    OrqRuntimeError,
     RequestError,
     SandboxError,
     WallUnavailable,
@@ -44,41 +49,22 @@ from orq_runtime.model.environment import (
     Environment,
     Explanation,
     Freshness,
+    SupplyRequest,
 )
+from orq_runtime.model.keeps import Keeps
 from orq_runtime.model.limits import Limits
-from orq_runtime.model.outcome import Outcome, Start
+from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.plan import CALL, Manner, RunPlan, StartMode
 from orq_runtime.model.policy import Policy
+from orq_runtime.model.stats import Stats
 from orq_runtime.model.step import Step
+from orq_runtime.model.when import When
 from orq_runtime.settings import Settings
 
 __all__ = ["Run", "Session"]
 
 _STARTS: Final = ("zygote", "exec")
-
-
-@dataclass(slots=True, kw_only=True)
-class Run:
-    """One run under way. `slot` is claimed by the driver's thread and closed by `finish`."""
-
-    plan: RunPlan
-    launch: Launch
-    limits: Limits
-    checks: Checks
-    request: bytes
-    packing: Packing
-    seal: bytes
-    is_cold: bool
-    started_ns: int
-    start_mode: StartMode
-    handover: Handover
-    calls: bool = True
-    wanted: Wanted | None = None
-    start: Start = "warm"
-    slot: Slot | None = None
-    machine: Machine | None = None
-    sent_ns: int | None = None
-    timings: dict[str, float] = field(default_factory=dict)
+_NO_LIMITS: Final = Limits()
 
 
 class Session:
@@ -94,6 +80,7 @@ class Session:
         spares: int,
         start: StartMode,
         sink: Sink,
+        keeps: Keeps | None = None,
         checks: Checks | None = None,
         mechanism: Mechanism | None = None,
         guests: Guests | None = None,
@@ -112,9 +99,23 @@ class Session:
         self._grounds = self._workshop.grounds
         self._mechanism = self._workshop.mechanism
         self._guests = guests or Guests()
-        self._pool = Pool(self._guests, self._grounds, self._mechanism, spares=spares)
+        self._keeps = keeps = keeps or Keeps()
+        self._pool: Pool[Launch, Slot] = Pool(
+            self._start_zygote,
+            self._leaf,
+            Tender,
+            spares=spares,
+            zygotes=keeps.zygotes,
+            idle_seconds=keeps.idle_seconds,
+        )
         self._provision = Provision(settings=settings, supplier=self.supplier)
         self._is_closed = False
+        self._prewarmer: threading.Thread | None = None
+        if keeps.prewarm and start == "zygote":
+            self._prewarmer = threading.Thread(
+                target=self._prewarm, name="orq-prewarm", daemon=True
+            )
+            self._prewarmer.start()
 
     # -- supply --------------------------------------------------------------------------------
 
@@ -136,6 +137,28 @@ class Session:
         """Supply, and why the environment was found or made. Blocks."""
         return self.supplier.explain(self._provision.joint(targets, Freshness()))
 
+    def _start_zygote(self, what: Launch) -> Zygote:
+        group = self._leaf(OF_A_ZYGOTE)
+        return Zygote(self._guests, what, self._grounds.make(what.wall.tier), group)
+
+    def _prewarm(self) -> None:
+        for step in self._keeps.prewarm:
+            if self._is_closed:
+                return
+            with contextlib.suppress(OrqRuntimeError):  # the step's first run will say it
+                run = self.prepare(step, None, None)
+                try:
+                    self._pool.warm(run.launch)
+                finally:
+                    self.discard(run)
+
+    def _leaf(self, limits: Limits = _NO_LIMITS) -> Leaf:
+        """A group for a child whose limits are not known yet: `adjust` comes at dispatch."""
+        try:
+            return self._mechanism.leaf(limits)
+        except OSError as error:
+            raise NeverStarted(f"a group for the run cannot be made: {error}") from error
+
     # -- a run ---------------------------------------------------------------------------------
 
     def prepare(
@@ -145,6 +168,8 @@ class Session:
         limits: Limits | None,
         wanted: Wanted | None = None,
         manner: Manner = CALL,
+        *,
+        supply: Callable[[SupplyRequest], Environment] | None = None,
     ) -> Run:
         """All of a run that comes before its process. Blocks. Raises what supply raises."""
         started_ns = time.monotonic_ns()
@@ -152,7 +177,7 @@ class Session:
             raise RequestError("the runtime is closed", hint="make another `Runtime`")
         code = _code(step)
         request, components = self._provision.request_of(step)
-        environment = self._provision.environment(request)
+        environment = (supply or self._provision.environment)(request)
         supplied_ns = time.monotonic_ns()
         plan = language(step.language).plan(step, components, environment, code)
         bundle = self._provision.bundle(environment.interpreter)
@@ -198,6 +223,7 @@ class Session:
         )
 
     def _launch(self, plan: RunPlan, bundle: Path, handover: Handover, limits: Limits) -> Launch:
+        preload = plan.preload if self._keeps.preload is None else self._keeps.preload
         return Launch(
             environment=plan.environment,
             bundle=bundle,
@@ -208,18 +234,62 @@ class Session:
                 handover.readable,
                 has_cgroup=self._mechanism.has_cgroup,
             ),
-            preload=plan.preload if handover.start_mode == "zygote" else (),
+            preload=preload if handover.start_mode == "zygote" else (),
             is_command=bool(plan.command),
         )
+
+    def prepare_at_hand(
+        self,
+        step: Step,
+        inputs: Mapping[str, object] | None,
+        limits: Limits | None,
+        wanted: Wanted | None,
+        manner: Manner,
+    ) -> Run | None:
+        """The same where nothing has to be waited for, else None. Does not block."""
+        try:
+            return self.prepare(
+                step, inputs, limits, wanted, manner, supply=self._provision.environment_at_hand
+            )
+        except NotAtHand:
+            return None
+
+    def claim_at_hand(self, run: Run) -> tuple[Slot, Machine] | None:
+        """A child that is parked already, if there is one. Does not block."""
+        before = time.monotonic_ns()
+        slot = None if run.start_mode == "exec" else self._pool.claim_parked(run.launch)
+        if slot is None:
+            return None
+        run.start = "hot"
+        return self._claimed(run, slot, before)
+
+    def late(self, run: Run, when: When) -> Outcome | None:
+        """The outcome of a run whose time is over before it has a child; None while it is not.
+
+        What is left of the time bounds the run from here on.
+        """
+        run.begin(when)
+        left = when.left_seconds()
+        if left is None or left > 0:
+            return None
+        return self.too_late(when, run)
+
+    def too_late(self, when: When, run: Run | None = None) -> Outcome:
+        """The outcome of a run whose time was over before it had a child."""
+        limits = self.limits if run is None else run.limits
+        return too_late(when, run, self.isolation, self._enforced_by(limits))
 
     def claim(self, run: Run) -> tuple[Slot, Machine]:
         """Give the run its child and its machine. Blocks. Raises `NeverStarted`."""
         before = time.monotonic_ns()
         if run.start_mode == "exec":
             ground = self._grounds.make(self.isolation)
-            slot = launch_exec(self._guests, run.launch, ground, self._pool.leaf())
+            slot = launch_exec(self._guests, run.launch, ground, self._leaf())
         else:
             slot, run.start = self._pool.claim(run.launch)
+        return self._claimed(run, slot, before)
+
+    def _claimed(self, run: Run, slot: Slot, before: int) -> tuple[Slot, Machine]:
         run.slot = slot
         try:
             slot.leaf.adjust(run.limits)
@@ -283,21 +353,7 @@ class Session:
             self._pool.give_back(slot, run.launch if run.start_mode == "zygote" else None)
 
     def _circumstances(self, run: Run) -> Circumstances:
-        wall = (time.monotonic_ns() - run.started_ns) / 1e9
-        return Circumstances(
-            plan=run.plan,
-            is_command=run.launch.is_command,
-            limits=run.limits,
-            checks=run.checks,
-            start=run.start,
-            isolation=self.isolation,
-            wall_seconds=wall,
-            enforced_by=self._enforced_by(run.limits),
-            timings={**run.timings, "total": run.timings["queue"] + wall},
-            sent_ns=run.sent_ns,
-            blobs=-1 if run.slot is None else run.slot.take_blobs(),
-            owner=-1 if run.slot is None else run.slot.owner,
-        )
+        return run.circumstances(self.isolation, self._enforced_by(run.limits))
 
     def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
         held = {**self._mechanism.enforced_by(limits), "open_files": "rlimit"}
@@ -310,11 +366,17 @@ class Session:
             held["processes"] = "unlimited"  # the kernel would count all that this user runs
         return held
 
+    def stats(self) -> Stats:
+        """What the pool holds and has done, now."""
+        return self._pool.stats()
+
     # -- its life ------------------------------------------------------------------------------
 
     def close(self) -> None:
         """End every zygote and every run, and remove the runs' folders."""
         self._is_closed = True
+        if self._prewarmer is not None:
+            self._prewarmer.join()
         self._guests.close()
         self._pool.close()
         self._share.close()

@@ -43,6 +43,7 @@ __all__ = [
     "RequestError",
     "ResolutionFailed",
     "RunError",
+    "RuntimeSaturated",
     "SandboxError",
     "StaleLock",
     "StepExited",
@@ -236,6 +237,12 @@ class SandboxError(OrqRuntimeError):
 
 class NeverStarted(SandboxError):
     """The guest process died before it could take the request; the function did not begin."""
+
+    retryable = True
+
+
+class RuntimeSaturated(SandboxError):
+    """As many runs wait for a turn as may: nothing of this one ran, nor will. Try again later."""
 
     retryable = True
 

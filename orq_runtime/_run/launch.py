@@ -137,6 +137,8 @@ def _last_words(process: subprocess.Popen[bytes]) -> str:
     if process.stderr is None:
         return ""
     descriptor = process.stderr.fileno()
-    if not select.select([descriptor], [], [], 0)[0]:
+    poll = select.poll()  # descriptors over 1023 are beyond `select`
+    poll.register(descriptor, select.POLLIN)
+    if not poll.poll(0):
         return ""
     return os.read(descriptor, _MOST_WORDS).decode("utf-8", "replace").strip()[-2000:]

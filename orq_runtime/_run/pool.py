@@ -4,8 +4,12 @@ Rules of this file:
 
 1. A child serves one run. What comes back to the pool is a run to be ended.
 2. One lock per zygote, held for a message or two; starting a zygote holds only its own entry's.
-3. A zygote that is gone is replaced at the next claim.
+3. A zygote that is gone is replaced at the next claim: at once, and with growing pauses when its
+   successors die young as well.
 4. As many children are kept parked as were lately wanted at once, `spares` at the most.
+5. A zygote without runs goes after `idle_seconds`, or earlier when there are more than `zygotes`:
+   the least recently used first. One with a run under way never goes.
+6. What processes are is not known here: zygotes are made by `start`, ended children go to `tend`.
 """
 
 from __future__ import annotations
@@ -13,153 +17,246 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import Final, Literal
+from collections.abc import Callable, Hashable, Iterator
+from typing import Generic, Literal, Protocol, TypeVar
 
-from orq_runtime._run.cgroup import Leaf, Mechanism
-from orq_runtime._run.ground import Grounds
-from orq_runtime._run.guest import Guests
-from orq_runtime._run.launch import Launch
-from orq_runtime._run.slot import Slot
-from orq_runtime._run.tender import Tender
-from orq_runtime._run.zygote import Zygote
+from orq_runtime._run.cgroup import Leaf
+from orq_runtime._run.entry import Child, Entry, Parent
 from orq_runtime.errors import NeverStarted, SandboxError
-from orq_runtime.model.limits import GIB, Limits
+from orq_runtime.model.stats import Stats
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "Tends"]
 
-_CALM_SECONDS: Final = 10.0
-"""Without a claim that found nothing parked, for one child fewer to be kept."""
-
-
-_OF_A_ZYGOTE: Final = Limits(memory_bytes=8 * GIB, processes=512)
-"""For what is imported ahead: generous, for a hostile package is to find an end before the host."""
+K = TypeVar("K", bound=Hashable)
+C = TypeVar("C", bound=Child)
+T_contra = TypeVar("T_contra", contravariant=True)
+K_contra = TypeVar("K_contra", contravariant=True)
 
 
-class _Entry:
-    """A zygote and its demand. `spares` is how many children are to be kept parked now."""
+class Tends(Protocol[K_contra, T_contra]):
+    """Sees runs to their end behind their callers' backs."""
 
-    def __init__(self, spares: int) -> None:
-        self.lock = threading.Lock()
-        self.zygote: Zygote | None = None
-        self.spares = spares
-        self._changed = time.monotonic()
+    def bury(self, slot: T_contra, then: K_contra | None) -> None:
+        """End a run, and have the spares that its launch lacks then ordered. Does not wait."""
+        ...
 
-    def missed(self, most: int) -> None:
-        """A claim found nothing parked."""
-        self.spares = min(self.spares + 1, most)
-        self._changed = time.monotonic()
-
-    def calmed(self) -> None:
-        """Keep one fewer when it has been enough for a while."""
-        if self.spares > 1 and time.monotonic() - self._changed > _CALM_SECONDS:
-            self.spares -= 1
-            self._changed = time.monotonic()
+    def close(self) -> None:
+        """Wait until all that was given is gone."""
+        ...
 
 
-class Pool:
-    """Claims for many threads. Up to `spares` children are kept parked under each zygote."""
+class Pool(Generic[K, C]):
+    """Claims for many threads. `start` makes the zygote of a launch, `leaf` a group for a child.
+
+    `tend` is given what orders the spares of a launch, and what to call now and then: it gives the
+    moment when it must be called again.
+    """
 
     def __init__(
-        self, guests: Guests, grounds: Grounds, mechanism: Mechanism, *, spares: int
+        self,
+        start: Callable[[K], Parent[C]],
+        leaf: Callable[[], Leaf],
+        tend: Callable[[Callable[[K], None], Callable[[], float | None]], Tends[K, C]],
+        *,
+        spares: int,
+        zygotes: int = 16,
+        idle_seconds: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], object] | None = None,
     ) -> None:
-        self._guests = guests
-        self._grounds = grounds
-        self._mechanism = mechanism
-        self._spares = spares
+        self._start, self.leaf, self._tend = start, leaf, tend
+        self._spares, self._most, self._idle_seconds = spares, zygotes, idle_seconds
+        self._clock = clock
+        self._closing = threading.Event()
+        self._pause = pause or self._closing.wait
         self._lock = threading.Lock()
-        self._entries: dict[Launch, _Entry] = {}
-        self._is_closed = False
-        self._tender: Tender | None = None
+        self._entries: dict[K, Entry[C]] = {}
+        self._tender: Tends[K, C] | None = None
+        self._gone = Stats()
+        self._due = 0.0
+        self._is_crowded = False
 
-    def claim(self, what: Launch) -> tuple[Slot, Literal["warm", "hot"]]:
+    def claim(self, what: K) -> tuple[C, Literal["warm", "hot"]]:
         """A child that waits for its request; `hot` when it was parked. Blocks for a warm one.
 
         Raises `NeverStarted` when no child can be had, also after a new zygote.
         """
-        entry = self._entry(what)
-        with entry.lock:
-            for attempt in (1, 2):
+        before = self._clock()
+        with self._held(what) as entry:
+            for is_last in (False, True):
                 zygote, is_new = self._zygote(entry, what)
                 try:
-                    return self._take(entry, zygote, is_new=is_new)
+                    slot, start = self._take(entry, zygote, is_new=is_new)
                 except NeverStarted:
-                    self._drop(entry)
-                    if attempt == 2:
+                    entry.fail(self._clock())
+                    if is_last:
                         raise
+                else:
+                    entry.lend(before, self._clock(), is_hot=start == "hot")
+                    return slot, start
         raise AssertionError("the loop returns or raises")
 
+    def claim_parked(self, what: K) -> C | None:
+        """A child that is parked already, if that can be said without waiting for anything."""
+        before = self._clock()
+        entry = self._entries.get(what)
+        if entry is None or not entry.lock.acquire(blocking=False):
+            return None
+        try:
+            zygote = entry.zygote
+            if zygote is None or entry.is_gone or not zygote.is_alive:
+                return None
+            while zygote.is_forked:
+                slot = zygote.take()
+                if slot.is_alive:
+                    entry.lend(before, self._clock(), is_hot=True)
+                    return slot
+                slot.close()  # killed while it waited
+        except NeverStarted:
+            pass  # `claim` finds out and sees to it: that takes time
+        finally:
+            entry.lock.release()
+        return None
+
+    def warm(self, what: K) -> None:
+        """Have children parked before anybody claims one. Blocks. Raises `SandboxError`."""
+        with self._held(what) as entry:
+            zygote, _ = self._zygote(entry, what)
+            while zygote.parked < min(entry.spares, self._spares):
+                zygote.order(self.leaf())
+        self._the_tender()
+
     def _take(
-        self, entry: _Entry, zygote: Zygote, *, is_new: bool
-    ) -> tuple[Slot, Literal["warm", "hot"]]:
+        self, entry: Entry[C], zygote: Parent[C], *, is_new: bool
+    ) -> tuple[C, Literal["warm", "hot"]]:
         while zygote.parked:
             slot = zygote.take()
             if slot.is_alive:
                 return slot, "hot"
             slot.close()  # killed while it waited
         if not is_new:
-            entry.missed(self._spares)
+            entry.miss(self._spares, self._clock())
         zygote.order(self.leaf())
-        slot = zygote.take()
-        return slot, "warm" if is_new else "hot"
+        return zygote.take(), "warm" if is_new else "hot"
 
-    def give_back(self, slot: Slot, what: Launch | None) -> None:
+    def give_back(self, slot: C, what: K | None) -> None:
         """End a run and order new spares, by a thread of the pool's: soon, not now."""
-        with self._lock:
-            if not self._is_closed:
-                if self._tender is None:
-                    self._tender = Tender(self._refill)
-                self._tender.bury(slot, what)
-                return
-        slot.close()
+        tender = self._the_tender()
+        if tender is None:
+            slot.close()
+        else:
+            tender.bury(slot, what)
 
-    def _refill(self, what: Launch) -> None:
+    def _the_tender(self) -> Tends[K, C] | None:
         with self._lock:
-            entry = None if self._is_closed else self._entries.get(what)
-        if entry is None or not entry.lock.acquire(blocking=False):
+            if self._tender is None and not self._closing.is_set():
+                self._tender = self._tend(self._refill, self._keep)
+            return None if self._closing.is_set() else self._tender
+
+    def _refill(self, what: K) -> None:
+        """A run of this launch is over. For the tender only."""
+        entry = self._entries.get(what)
+        if entry is None:
+            return
+        entry.given_back += 1
+        entry.used = self._clock()
+        if not entry.lock.acquire(blocking=False):
             return  # whoever holds the lock is claiming, and refills after its own run
         try:
             zygote = entry.zygote
             with contextlib.suppress(SandboxError):  # the next claim finds out and says why
-                entry.calmed()
+                entry.calm(self._clock())
                 while zygote is not None and zygote.parked < entry.spares:
                     zygote.order(self.leaf())
         finally:
             entry.lock.release()
 
+    def _keep(self) -> float | None:
+        """Retire what is idle; when to do so next. For the tender only."""
+        now = self._clock()
+        if now < self._due and not self._is_crowded:
+            return self._due
+        with self._lock:
+            entries = sorted(self._entries.items(), key=lambda item: item[1].used)
+        self._is_crowded = False
+        excess = sum(entry.zygote is not None for _, entry in entries) - self._most
+        self._due = now + self._idle_seconds
+        for what, entry in entries:
+            if excess > 0 or now - entry.used >= self._idle_seconds:
+                excess -= self._retire(what, entry)
+            elif not entry.is_busy:
+                self._due = min(self._due, entry.used + self._idle_seconds)
+        return self._due if self._entries else None
+
+    def _retire(self, what: K, entry: Entry[C]) -> bool:
+        if not entry.lock.acquire(blocking=False):
+            return False  # it is wanted
+        try:
+            if entry.is_busy:
+                return False
+            with self._lock:
+                if self._entries.pop(what, None) is None:
+                    return False
+                entry.is_gone = True
+                self._gone = self._gone.plus(entry.told(is_retired=True))
+            was_there = entry.zygote is not None
+            entry.drop()
+            return was_there
+        finally:
+            entry.lock.release()
+
+    def stats(self) -> Stats:
+        """What the pool holds and has done, now."""
+        with self._lock:
+            total, entries = self._gone, list(self._entries.values())
+        for entry in entries:
+            total = total.plus(entry.told())
+        return total
+
     def close(self) -> None:
         """End every zygote with all that runs under it."""
+        self._closing.set()
         with self._lock:
-            self._is_closed = True
             entries = list(self._entries.values())
             self._entries.clear()
         if self._tender is not None:
             self._tender.close()
         for entry in entries:
             with entry.lock:
-                self._drop(entry)
+                entry.is_gone = True
+                entry.drop()
 
-    def leaf(self) -> Leaf:
-        """A group for a child whose limits are not known yet: `adjust` comes at dispatch."""
-        try:
-            return self._mechanism.leaf(Limits())
-        except OSError as error:
-            raise NeverStarted(f"a group for the run cannot be made: {error}") from error
+    @contextlib.contextmanager
+    def _held(self, what: K) -> Iterator[Entry[C]]:
+        """The launch's entry, locked, and not retired while we waited for its lock."""
+        while True:
+            with self._lock:
+                if self._closing.is_set():
+                    raise NeverStarted("the runtime is closed")
+                entry = self._entries.get(what)
+                if entry is None:
+                    entry = self._entries[what] = Entry(min(1, self._spares), self._clock())
+            with entry.lock:
+                if not entry.is_gone:
+                    yield entry
+                    return
 
-    def _entry(self, what: Launch) -> _Entry:
-        with self._lock:
-            if self._is_closed:
-                raise NeverStarted("the runtime is closed")
-            return self._entries.setdefault(what, _Entry(min(1, self._spares)))
-
-    def _zygote(self, entry: _Entry, what: Launch) -> tuple[Zygote, bool]:
-        if entry.zygote is not None and entry.zygote.is_alive:
-            return entry.zygote, False
-        self._drop(entry)
-        group = self._mechanism.leaf(_OF_A_ZYGOTE)
-        entry.zygote = Zygote(self._guests, what, self._grounds.make(what.wall.tier), group)
-        return entry.zygote, True
-
-    def _drop(self, entry: _Entry) -> None:
+    def _zygote(self, entry: Entry[C], what: K) -> tuple[Parent[C], bool]:
         if entry.zygote is not None:
-            entry.zygote.close()
-            entry.zygote = None
+            if entry.zygote.is_alive:
+                return entry.zygote, False
+            entry.fail(self._clock())
+        if (seconds := entry.not_before - self._clock()) > 0:
+            self._pause(seconds)
+        if self._closing.is_set():
+            raise NeverStarted("the runtime is closed")
+        try:
+            zygote = self._start(what)
+        except NeverStarted:
+            entry.fail(self._clock())
+            raise
+        entry.begin(zygote, self._clock())
+        with self._lock:
+            alive = sum(one.zygote is not None for one in self._entries.values())
+            self._is_crowded = self._is_crowded or alive > self._most
+        return zygote, True

@@ -27,10 +27,17 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 class Tender:
-    """Takes slots and orders from any thread. `refill` orders what a launch lacks of spares."""
+    """Takes slots and orders from any thread. `refill` orders what a launch lacks of spares.
 
-    def __init__(self, refill: Callable[[Launch], None]) -> None:
+    `keep` is called after each of its turns, and at the moment that it gave, if any.
+    """
+
+    def __init__(
+        self, refill: Callable[[Launch], None], keep: Callable[[], float | None] = lambda: None
+    ) -> None:
         self._refill = refill
+        self._keep = keep
+        self._due: float | None = None
         self._given: collections.deque[tuple[Slot, Launch | None] | None] = collections.deque()
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.poll()
@@ -62,6 +69,8 @@ class Tender:
                 slot, _ = self._dying.pop(pidfd)
                 self._poll.unregister(pidfd)
                 slot.close()
+            if not is_closing:
+                self._due = self._keep()
 
     def _take(self) -> bool:
         """End what was given; whether that was the last."""
@@ -78,10 +87,12 @@ class Tender:
         return False
 
     def _patience_ms(self) -> float | None:
-        if not self._dying:
+        moments = [until for _, until in self._dying.values()]
+        if self._due is not None:
+            moments.append(self._due)
+        if not moments:
             return None
-        first = min(until for _, until in self._dying.values())
-        return max(0.0, (first - time.monotonic()) * 1000)
+        return max(0.0, (min(moments) - time.monotonic()) * 1000)
 
     def _overdue(self) -> list[int]:
         now = time.monotonic()

@@ -9,7 +9,6 @@ import os
 import select
 import socket
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -23,14 +22,19 @@ from orq_runtime._run.guest import Guests
 from orq_runtime._run.launch import Launch, launch, why_it_died
 from orq_runtime._run.slot import Slot
 from orq_runtime.errors import NeverStarted
+from orq_runtime.model.limits import GIB, Limits
 from orq_sandbox import wire
 
-__all__ = ["Zygote"]
+__all__ = ["OF_A_ZYGOTE", "Zygote"]
 
 _READY_SECONDS: Final = 120.0
 _SPAWN_SECONDS: Final = 30.0
 _END_SECONDS: Final = 10.0
 _LONGEST_READY: Final = 1 << 20
+
+
+OF_A_ZYGOTE: Final = Limits(memory_bytes=8 * GIB, processes=512)
+"""For what is imported ahead: generous, for a hostile package is to find an end before the host."""
 
 
 class Zygote:
@@ -79,12 +83,21 @@ class Zygote:
         """How many children were ordered and not taken."""
         return len(self._ordered)
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether `take` would not wait: the zygote has answered an order, or is gone."""
+        return bool(self._ordered) and self._is_readable(0.0)
+
     def order(self, leaf: Leaf) -> None:
         """Have a child forked, without waiting. The leaf is ours from now on.
 
-        Raises `NeverStarted` when the zygote is gone.
+        Raises `NeverStarted` when the zygote is gone, or there are no descriptors for a child.
         """
-        channel = Channel()
+        try:
+            channel = Channel()
+        except OSError as error:
+            leaf.close()
+            raise NeverStarted(f"no descriptors for a child: {error.strerror}") from error
         folder = self._ground.run_folder()
         run = {} if folder is None else {"folder": str(folder)}
         rights = array.array("i", [*channel.guest_ends(), *leaf.procs_descriptors()])
@@ -117,10 +130,14 @@ class Zygote:
             raise
         return Slot(channel, pidfd, leaf=leaf, folder=folder, run_uid=self._ground.run_uid)
 
+    def _is_readable(self, seconds: float) -> bool:
+        poll = select.poll()  # descriptors over 1023 are beyond `select`
+        poll.register(self._control, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
+
     def _hear(self, seconds: float) -> tuple[int, bytes, int | None]:
         """The next message: kind, body, and the descriptor that came with it."""
-        deadline = time.monotonic() + seconds
-        if not select.select([self._control], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not self._is_readable(seconds):
             raise NeverStarted(f"the zygote did not answer within {seconds:g} s")
         try:
             message, descriptors, _, _ = socket.recv_fds(

@@ -79,6 +79,12 @@ class Memo:
             self._keep_by_place(place, request, environment, (), read_ns)
         return environment
 
+    def at_hand(self, request: SupplyRequest) -> Environment | None:
+        """The same without reading: for what this process was asked before. Does not block."""
+        if request.freshness.is_new or request not in self._at_hand:
+            return None
+        return self._unchanged(request)
+
     def keep(
         self,
         request: SupplyRequest,

@@ -123,6 +123,14 @@ class Supplier:
         self._store.touch(environment.key)
         return environment
 
+    def at_hand(self, request: SupplyRequest) -> Environment | None:
+        """The environment of a request that was answered before and holds. Does not block."""
+        environment = self._memo.at_hand(request)
+        if environment is not None:
+            self._sink(Event(phase="hit", state="done", subject=environment.key))
+            self._store.touch(environment.key)
+        return environment
+
     def explain(self, request: SupplyRequest) -> Explanation:
         """Supply, and say why the environment was found or had to be made. Blocks."""
         environment = self._memo.recall(request)

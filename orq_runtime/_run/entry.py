@@ -1,0 +1,146 @@
+"""One place of the pool: a zygote, how many children it should keep parked, and how it fared."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final, Generic, Protocol, TypeVar
+
+from orq_runtime._run.cgroup import Leaf
+from orq_runtime.model.stats import Stats
+
+__all__ = ["CALM_SECONDS", "LONGEST_PAUSE_SECONDS", "Child", "Entry", "Parent"]
+
+CALM_SECONDS: Final = 10.0
+"""Without a claim that found nothing parked, for one child fewer to be kept; a zygote that lived
+as long did not die young."""
+
+LONGEST_PAUSE_SECONDS: Final = 5.0
+_FIRST_PAUSE_SECONDS: Final = 0.1
+
+
+class Child(Protocol):
+    """A process that waits for its one request."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        ...
+
+    def close(self) -> None:
+        """End it and let go of everything."""
+        ...
+
+
+C = TypeVar("C", bound=Child)
+C_co = TypeVar("C_co", bound=Child, covariant=True)
+
+
+class Parent(Protocol[C_co]):
+    """A zygote as the pool sees it. Not safe for several threads at once."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        ...
+
+    @property
+    def parked(self) -> int:
+        """How many children were ordered and not taken."""
+        ...
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether `take` would give a child, or raise, without waiting."""
+        ...
+
+    def order(self, leaf: Leaf) -> None:
+        """Have a child forked, without waiting. Raises `NeverStarted`; the leaf is its own."""
+        ...
+
+    def take(self) -> C_co:
+        """The oldest ordered child. Raises `NeverStarted`."""
+        ...
+
+    def close(self) -> None:
+        """End it and everything under it."""
+        ...
+
+
+class Entry(Generic[C]):
+    """Changed under its `lock`, but for `given_back` and `used`: those are the tender's too."""
+
+    def __init__(self, spares: int, now: float) -> None:
+        self.lock = threading.Lock()
+        self.zygote: Parent[C] | None = None
+        self.spares = spares
+        self.used = now
+        self.is_gone = False
+        self.not_before = now
+        self.given_back = 0
+        self._claims = self._hits = self._starts = self._deaths = self._young_deaths = 0
+        self._waited = self._longest = 0.0
+        self._begun = self._changed = now
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a run is under way."""
+        return self._claims > self.given_back
+
+    def lend(self, before: float, now: float, *, is_hot: bool) -> None:
+        """A child was claimed."""
+        self._claims += 1
+        self._hits += is_hot
+        self._waited += now - before
+        self._longest = max(self._longest, now - before)
+        self.used = now
+
+    def miss(self, most: int, now: float) -> None:
+        """A claim found nothing parked."""
+        self.spares = min(self.spares + 1, most)
+        self._changed = now
+
+    def calm(self, now: float) -> None:
+        """Keep one fewer when it has been enough for a while."""
+        if self.spares > 1 and now - self._changed > CALM_SECONDS:
+            self.spares -= 1
+            self._changed = now
+
+    def begin(self, zygote: Parent[C], now: float) -> None:
+        """A zygote was started."""
+        self.zygote = zygote
+        self._starts += 1
+        self._begun = now
+
+    def fail(self, now: float) -> None:
+        """The zygote is gone, or did not start. The first successor need not wait."""
+        if self.zygote is not None:
+            self._deaths += 1
+            if now - self._begun > CALM_SECONDS:
+                self._young_deaths = 0
+        self._young_deaths += 1
+        if self._young_deaths > 1:
+            pause = _FIRST_PAUSE_SECONDS * 2.0 ** min(self._young_deaths - 2, 10)
+            self.not_before = now + min(pause, LONGEST_PAUSE_SECONDS)
+        self.drop()
+
+    def drop(self) -> None:
+        """End the zygote, if there is one."""
+        zygote, self.zygote = self.zygote, None
+        if zygote is not None:
+            zygote.close()
+
+    def told(self, *, is_retired: bool = False) -> Stats:
+        """What is there and what was done here."""
+        zygote = None if is_retired else self.zygote
+        return Stats(
+            zygotes=int(zygote is not None),
+            parked=0 if zygote is None else zygote.parked,
+            under_way=self._claims - self.given_back,
+            claims=self._claims,
+            hits=self._hits,
+            claim_seconds=self._waited,
+            longest_claim_seconds=self._longest,
+            starts=self._starts,
+            deaths=self._deaths,
+            retired=int(is_retired and self.zygote is not None),
+        )

@@ -1,0 +1,51 @@
+"""What an open runtime keeps ready, and for how long."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from orq_runtime.errors import RequestError
+from orq_runtime.model.step import Step
+
+__all__ = ["Keeps", "modules_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeps:
+    """`zygotes` without a run are kept at most, each for `idle_seconds` after its last.
+
+    They import `preload` ahead of any run; None: what a step's code imports of the distributions it
+    declares. Those of the `prewarm` steps are started before anybody asks. Raises `RequestError`.
+    """
+
+    zygotes: int = 16
+    idle_seconds: float = 300.0
+    preload: tuple[str, ...] | None = None
+    prewarm: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        if type(self.zygotes) is not int or self.zygotes < 0:
+            raise RequestError(f"`zygotes` is a number from 0 up, not: `{self.zygotes!r}`")
+        if isinstance(self.idle_seconds, bool) or not 0 < self.idle_seconds < math.inf:
+            raise RequestError(f"`idle_seconds` is a time over 0, not: `{self.idle_seconds!r}`")
+        if not all(map(_is_module, self.preload or ())):
+            raise RequestError(f"`preload` is a list of modules, not: `{self.preload!r}`")
+        if not all(map(_is_step, self.prewarm)):
+            raise RequestError(f"`prewarm` is a list of steps, not: `{self.prewarm!r}`")
+
+
+def modules_of(names: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Modules as the caller gave them. Raises `RequestError` on one text: it is no list."""
+    if isinstance(names, str):
+        raise RequestError(f"`preload` is a list of modules, not: `{names}`")
+    return None if names is None else tuple(names)
+
+
+def _is_module(name: object) -> bool:
+    return isinstance(name, str) and all(map(str.isidentifier, name.split(".")))
+
+
+def _is_step(step: object) -> bool:
+    return isinstance(step, Step)

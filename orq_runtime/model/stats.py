@@ -1,0 +1,51 @@
+"""What a runtime holds at a moment and has done up to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+__all__ = ["Stats"]
+
+_GREATEST: Final = "longest_claim_seconds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """`zygotes` are alive, `parked` children wait under them, `under_way` runs have one.
+
+    Of all `claims` of a child `hits` found one parked. `claim_seconds` is what they waited in all,
+    `longest_claim_seconds` the longest of them. `starts` counts zygotes started, `deaths` those
+    that died or did not answer, `retired` those that were ended because they were idle or too many.
+    `waiting` are runs that have no turn yet. Runs that are started alone (`exec`) are not counted.
+    """
+
+    zygotes: int = 0
+    parked: int = 0
+    under_way: int = 0
+    claims: int = 0
+    hits: int = 0
+    claim_seconds: float = 0.0
+    longest_claim_seconds: float = 0.0
+    starts: int = 0
+    deaths: int = 0
+    retired: int = 0
+    waiting: int = 0
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Of all claims the part that found a child parked; None before the first."""
+        return self.hits / self.claims if self.claims else None
+
+    @property
+    def mean_claim_seconds(self) -> float | None:
+        """What a claim waited on the average; None before the first."""
+        return self.claim_seconds / self.claims if self.claims else None
+
+    def plus(self, other: Stats) -> Stats:
+        """Both together."""
+        values = {
+            one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)
+        }
+        values[_GREATEST] = max(getattr(self, _GREATEST), getattr(other, _GREATEST))
+        return Stats(**values)
