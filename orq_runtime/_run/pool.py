@@ -178,7 +178,6 @@ class Pool(Generic[K, C]):
             return self._due
         with self._lock:
             entries = sorted(self._entries.items(), key=lambda item: item[1].used)
-        self._is_crowded = False
         excess = sum(entry.zygote is not None for _, entry in entries) - self._most
         self._due = now + self._idle_seconds
         for what, entry in entries:
@@ -186,6 +185,7 @@ class Pool(Generic[K, C]):
                 excess -= self._retire(what, entry)
             elif not entry.is_busy:
                 self._due = min(self._due, entry.used + self._idle_seconds)
+        self._is_crowded = excess > 0  # those with a run go when it is over
         return self._due if self._entries else None
 
     def _retire(self, what: K, entry: Entry[C]) -> bool:
