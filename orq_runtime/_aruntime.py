@@ -21,7 +21,7 @@ from orq_runtime.events import Sink, ignore
 from orq_runtime.model.artifact import Wanted, wanted_of
 from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import Environment, Explanation, Freshness
-from orq_runtime.model.keeps import Keeps, modules_of
+from orq_runtime.model.keeps import RuntimeGiven, keeps_of
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.plan import Manner, StartMode
@@ -41,6 +41,8 @@ class AsyncRuntime:
     Cancelling a task that awaits `run` kills the run before the task goes on. Close it, or use it
     in an `async with`.
     """
+
+    _is_closed = False
 
     def __init__(
         self,
@@ -64,14 +66,10 @@ class AsyncRuntime:
         queue: int = 10_000,
         preload: Iterable[str] | None = None,
         prewarm: Iterable[Step] = (),
-        zygotes: int = 16,
-        idle_seconds: float = 300.0,
         on_event: Sink = ignore,
-        **checks: Unpack[ChecksGiven],
+        **given: Unpack[RuntimeGiven],
     ) -> None:
-        most = max(4, 2 * (os.cpu_count() or 1)) if concurrency is None else concurrency
-        self._turns = AsyncTurns(most, queue)
-        self._ahead = most + min(queue, most)
+        self._turns = AsyncTurns(concurrency, queue)
         self._session = Session(
             settings=settings.load(
                 cache_dir=cache_dir if cache_dir is None else os.fspath(cache_dir),
@@ -90,17 +88,11 @@ class AsyncRuntime:
             policy=policy or Policy(),
             spares=spares,
             start=start,
-            checks=Checks().but(checks),
+            keeps=keeps_of(preload, prewarm, given),  # first: the rest is the checks'
+            checks=Checks().but(given),
             sink=on_event,
-            keeps=Keeps(
-                zygotes=zygotes,
-                idle_seconds=idle_seconds,
-                preload=modules_of(preload),
-                prewarm=tuple(prewarm),
-            ),
         )
         self._under_way: set[asyncio.Future[None]] = set()
-        self._is_closed = False
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
     async def __aenter__(self) -> Self:
@@ -234,7 +226,7 @@ class AsyncRuntime:
         chunk = list(itertools.islice(left, size))
         try:
             while chunk or pending:
-                while chunk and len(pending) < self._ahead:
+                while chunk and len(pending) < self._turns.ahead:
                     task = asyncio.ensure_future(
                         self._run_chunk(step, chunk, limits, manner, check=check)
                     )

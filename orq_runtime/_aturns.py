@@ -14,9 +14,9 @@ __all__ = ["AsyncTurns"]
 class AsyncTurns:
     """Up to `most` at once have a turn, up to `queue` wait. For one event loop."""
 
-    def __init__(self, most: int, queue: int) -> None:
-        self.most = most
+    def __init__(self, most: int | None, queue: int) -> None:
         self._turns: Turns[asyncio.Future[None]] = Turns(most, queue)
+        self.ahead = self._turns.ahead
 
     @property
     def waiting(self) -> int:

@@ -9,9 +9,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from orq_runtime._turns import Turns
 from orq_runtime.errors import RequestError
 from orq_runtime.model.when import When
 
-__all__ = ["Drivers", "RunFuture"]
+__all__ = ["Calls", "Drivers", "RunFuture"]
 
 T = TypeVar("T")
 
@@ -83,9 +84,9 @@ _Future = RunFuture[Any]  # whatever their runs give
 class Drivers:
     """Up to `most` threads, and `queue` runs that wait for one. Safe for many threads."""
 
-    def __init__(self, most: int, queue: int) -> None:
-        self.most = most
+    def __init__(self, most: int | None, queue: int) -> None:
         self._turns: Turns[_Future] = Turns(most, queue)
+        self.ahead = self._turns.ahead
         self._lock = threading.Lock()
         self._ready = threading.Condition(self._lock)
         self._sooner = threading.Condition(self._lock)
@@ -114,7 +115,7 @@ class Drivers:
             self._futures.add(future)
             if self._idle >= self._turns.waiting:
                 self._ready.notify()
-            elif len(self._threads) < self.most:
+            elif len(self._threads) < self._turns.most:
                 name = f"orq-run-{len(self._threads)}"
                 thread = threading.Thread(target=self._drive, name=name, daemon=True)
                 self._threads.append(thread)
@@ -198,3 +199,36 @@ class Drivers:
                 del self._over[future]
                 if self._turns.leave(key, future):
                     return future
+
+
+class Calls:
+    """Runs under way in threads that are not ours. Safe for many threads."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self._is_closed = False
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """One is under way. Raises `RequestError` once no more are taken."""
+        with self._changed:
+            if self._is_closed:
+                raise RequestError("the runtime is closed", hint="make another `Runtime`")
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._count -= 1
+                self._changed.notify_all()
+
+    def refuse(self) -> None:
+        """Take no more."""
+        with self._changed:
+            self._is_closed = True
+
+    def wait(self) -> None:
+        """Until none is under way."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._count)

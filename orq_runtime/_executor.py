@@ -55,7 +55,7 @@ class StepExecutor(concurrent.futures.Executor):
         /,
         *others: Iterable[Any],
         timeout: float | None = None,
-        chunksize: int = 1,  # noqa: ARG002 - the interface's
+        chunksize: int = 1,
     ) -> Iterator[Any]:
         """What the function returns for each of the inputs, mappings all, in their order.
 
@@ -64,6 +64,7 @@ class StepExecutor(concurrent.futures.Executor):
         """
         if others or not isinstance(inputs, Iterable) or isinstance(inputs, Mapping | str):
             raise RequestError("`map` takes one iterable of mappings, the inputs of each run")
+        checked_size(chunksize)
         over = None if timeout is None else time.monotonic() + timeout
         ahead: collections.deque[Future[Any]] = collections.deque()
         for one in inputs:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -13,18 +11,18 @@ from pathlib import Path
 from typing import NamedTuple, Self, Unpack
 
 from orq_runtime import settings
-from orq_runtime._drivers import Drivers, RunFuture
+from orq_runtime._drivers import Calls, Drivers, RunFuture
 from orq_runtime._executor import StepExecutor, in_chunks
 from orq_runtime._run import drive_sync
 from orq_runtime._run.drive_sync import Canceller
 from orq_runtime._run.outcome import description
 from orq_runtime._session import Run, Session
-from orq_runtime.errors import OrqRuntimeError, RequestError, SandboxError
+from orq_runtime.errors import OrqRuntimeError, SandboxError
 from orq_runtime.events import Sink, ignore
 from orq_runtime.model.artifact import Wanted, wanted_of
 from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import Environment, Explanation, Freshness
-from orq_runtime.model.keeps import Keeps, modules_of
+from orq_runtime.model.keeps import RuntimeGiven, keeps_of
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.plan import Manner, StartMode
@@ -91,14 +89,10 @@ class Runtime:
         queue: int = 10_000,
         preload: Iterable[str] | None = None,
         prewarm: Iterable[Step] = (),
-        zygotes: int = 16,
-        idle_seconds: float = 300.0,
         on_event: Sink = ignore,
-        **checks: Unpack[ChecksGiven],
+        **given: Unpack[RuntimeGiven],
     ) -> None:
-        most = max(4, 2 * (os.cpu_count() or 1)) if concurrency is None else concurrency
-        self._drivers = Drivers(most, queue)
-        self._ahead = most + min(queue, most)
+        self._drivers = Drivers(concurrency, queue)
         self._session = Session(
             settings=settings.load(
                 cache_dir=cache_dir if cache_dir is None else os.fspath(cache_dir),
@@ -117,18 +111,11 @@ class Runtime:
             policy=policy or Policy(),
             spares=spares,
             start=start,
-            checks=Checks().but(checks),
+            keeps=keeps_of(preload, prewarm, given),  # first: the rest is the checks'
+            checks=Checks().but(given),
             sink=on_event,
-            keeps=Keeps(
-                zygotes=zygotes,
-                idle_seconds=idle_seconds,
-                preload=modules_of(preload),
-                prewarm=tuple(prewarm),
-            ),
         )
-        self._calls = 0
-        self._changed = threading.Condition()
-        self._is_closed = False
+        self._calls = Calls()
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +186,7 @@ class Runtime:
         """
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
-        with self._call():
+        with self._calls.one():
             asked = _Asked(step, inputs, limits, wanted, manner, When.now(timeout))
             outcome = self._run_once(asked)
         return _checked(outcome) if check else outcome
@@ -259,7 +246,7 @@ class Runtime:
             work = functools.partial(self._run_chunk, asked, check=check)
             return self._drivers.submit(step, work, when)
 
-        return in_chunks(start, inputs, chunksize, ahead=self._ahead, is_ordered=ordered)
+        return in_chunks(start, inputs, chunksize, ahead=self._drivers.ahead, is_ordered=ordered)
 
     def executor(self, step: Step) -> StepExecutor:
         """The step as a `concurrent.futures.Executor`.
@@ -307,30 +294,14 @@ class Runtime:
 
         With `drain` the runs that were asked for are waited for first.
         """
-        with self._changed:
-            self._is_closed = True
+        self._calls.refuse()
         self._drivers.close(drain=drain)
         if drain:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._calls)
+            self._calls.wait()
         self._session.close()
 
-    @contextlib.contextmanager
-    def _call(self) -> Iterator[None]:
-        """A run of a thread that is not ours."""
-        with self._changed:
-            if self._is_closed:
-                raise RequestError("the runtime is closed", hint="make another `Runtime`")
-            self._calls += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._calls -= 1
-                self._changed.notify_all()  # `close` may wait
-
     def _once(self, step: Step, inputs: Mapping[str, object] | None, manner: Manner) -> Outcome:
-        with self._call():
+        with self._calls.one():
             return self._run_once(_Asked(step, inputs, None, None, manner, When.now()))
 
     def _run_chunk(

@@ -168,7 +168,6 @@ class Session:
         limits: Limits | None,
         wanted: Wanted | None = None,
         manner: Manner = CALL,
-        *,
         supply: Callable[[SupplyRequest], Environment] | None = None,
     ) -> Run:
         """All of a run that comes before its process. Blocks. Raises what supply raises."""

@@ -6,6 +6,7 @@ Values only: no clock, no threads. Its two users are the facades' own ways to wa
 from __future__ import annotations
 
 import collections
+import os
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
@@ -22,12 +23,16 @@ class Turns(Generic[T]):
     The first of the line that has waited longest for its turn is next; then its line goes last.
     """
 
-    def __init__(self, most: int, queue: int) -> None:
+    def __init__(self, most: int | None, queue: int) -> None:
+        """`most` is by default twice the processors; `ahead` is how many one caller may ask for."""
+        if most is None:
+            most = max(4, 2 * (os.cpu_count() or 1))
         if type(most) is not int or most < 1:
             raise RequestError(f"`concurrency` is a number over 0, not: `{most!r}`")
         if type(queue) is not int or queue < 0:
             raise RequestError(f"`queue` is a number from 0 up, not: `{queue!r}`")
-        self._most, self._queue = most, queue
+        self.most, self._queue = most, queue
+        self.ahead = most + min(queue, most)
         self._lines: collections.OrderedDict[Hashable, collections.deque[T]] = (
             collections.OrderedDict()
         )
@@ -39,7 +44,7 @@ class Turns(Generic[T]):
 
         Where a turn is free one may stand in line for it however short the queue.
         """
-        if self.waiting >= self._queue + self._most - self.taken:
+        if self.waiting >= self._queue + self.most - self.taken:
             raise RuntimeSaturated(
                 f"{self.waiting} runs wait for a turn already",
                 hint="try again later, or raise `queue` or `concurrency` of the runtime",
@@ -49,7 +54,7 @@ class Turns(Generic[T]):
 
     def take(self) -> T | None:
         """Who is next, if a turn is free and anybody waits. It has its turn until `give`."""
-        if self.taken >= self._most or not self._lines:
+        if self.taken >= self.most or not self._lines:
             return None
         key, line = next(iter(self._lines.items()))
         one = line.popleft()

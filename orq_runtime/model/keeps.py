@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from orq_runtime.errors import RequestError
+from orq_runtime.model.checks import ChecksGiven
 from orq_runtime.model.step import Step
 
-__all__ = ["Keeps", "modules_of"]
+__all__ = ["Keeps", "RuntimeGiven", "keeps_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +38,28 @@ class Keeps:
             raise RequestError(f"`prewarm` is a list of steps, not: `{self.prewarm!r}`")
 
 
-def modules_of(names: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Modules as the caller gave them. Raises `RequestError` on one text: it is no list."""
+class KeepsGiven(TypedDict, total=False):
+    """The parts of `Keeps` that few runtimes are given, by name."""
+
+    zygotes: int
+    idle_seconds: float
+
+
+class RuntimeGiven(ChecksGiven, KeepsGiven, total=False):
+    """What a runtime takes by name beside its own parameters."""
+
+
+def keeps_of(preload: Iterable[str] | None, prewarm: Iterable[Step], given: RuntimeGiven) -> Keeps:
+    """What a runtime keeps, as its caller said it; only the `Checks` stay in `given`."""
+    keeps = Keeps(preload=_modules(preload), prewarm=tuple(prewarm))
+    if "zygotes" in given:
+        keeps = replace(keeps, zygotes=given.pop("zygotes"))
+    if "idle_seconds" in given:
+        keeps = replace(keeps, idle_seconds=given.pop("idle_seconds"))
+    return keeps
+
+
+def _modules(names: Iterable[str] | None) -> tuple[str, ...] | None:
     if isinstance(names, str):
         raise RequestError(f"`preload` is a list of modules, not: `{names}`")
     return None if names is None else tuple(names)
