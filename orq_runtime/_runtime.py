@@ -111,7 +111,7 @@ class Runtime:
             policy=policy or Policy(),
             spares=spares,
             start=start,
-            keeps=keeps_of(preload, prewarm, given),  # first: the rest is the checks'
+            keeps=keeps_of(preload, prewarm, given),  # first: the rest is the checks
             checks=Checks().but(given),
             sink=on_event,
         )
