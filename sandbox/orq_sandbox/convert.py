@@ -23,6 +23,7 @@ __all__ = ["compile"]
 Converter = typing.Callable[[typing.Any], typing.Any]
 
 _DIRECT = (int, str, float, bool, type(None))
+_NOTHING: typing.Any = object()
 
 
 def compile(annotation: typing.Any, scope: hints.Scope) -> typing.Optional[Converter]:
@@ -116,9 +117,11 @@ def _items(kind: type, args: tuple, scope: hints.Scope) -> typing.Optional[Conve
         if type(value) is not list:
             return value
         try:
-            return build(_each(item, value))
+            made = build(_each(item, value))
         except TypeError:  # an item that cannot be hashed
             return Unmade(value, "an item cannot be in a set")
+        scope.sets_made[0] += build is not collections.deque
+        return made
 
     return convert
 
@@ -212,15 +215,18 @@ def _union(
         for _, checker in members:
             if checker.accepts(value):
                 return value  # it fits as it came
-        unmade = value
+        unmade, lossy = value, _NOTHING
         for converter, checker in members:
             if converter is not None:
+                before = scope.sets_made[0]
                 made = converter(value)
                 if checker.accepts(made):
-                    return made
-                if unmade is value and made is not value:
+                    if scope.sets_made[0] == before:
+                        return made
+                    lossy = made if lossy is _NOTHING else lossy  # another may keep the order
+                elif unmade is value and made is not value:
                     unmade = made  # for the message: the member that got furthest
-        return unmade
+        return unmade if lossy is _NOTHING else lossy
 
     return convert
 

@@ -21,7 +21,8 @@ class Scope:
     """Where names inside annotations are looked up, and what was already made of some of them.
 
     `most` is how many items of a collection are looked at; 0 for all. `allow_nan` is the policy for
-    what JSON has no number for, `owner` the class whose annotations are read: `Self`.
+    what JSON has no number for, `owner` the class whose annotations are read: `Self`. `sets_made`
+    counts the lists that became sets, and so lost their order and equal items.
     """
 
     def __init__(self, names: dict, most: int = 0, *, allow_nan: bool = False) -> None:
@@ -31,6 +32,7 @@ class Scope:
         self.owner: typing.Optional[type] = None
         self.checkers: dict = {}
         self.converters: dict = {}
+        self.sets_made = [0]
         self._made = {id(names): (self.checkers, self.converters)}
 
     def of(self, kind: type) -> Scope:
@@ -40,6 +42,7 @@ class Scope:
         found = Scope(names, self.most, allow_nan=self.allow_nan)
         found.owner = kind
         found._made = self._made
+        found.sets_made = self.sets_made
         # what was made of a name is shared by all that mean the same by it
         found.checkers, found.converters = self._made.setdefault(
             id(names), (found.checkers, found.converters)

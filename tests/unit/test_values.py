@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from orq_sandbox import encode
 from orq_sandbox.bind import Call
+from orq_sandbox.failure import Refusal
 
 T = TypeVar("T")
 # an annotation with values of it; what an annotation is cannot be said in types
@@ -143,6 +144,14 @@ def _in(annotation: object, value: object) -> Any:
     return named["value"]
 
 
+def _made(annotation: object, document: object) -> list[object]:
+    """What one type makes of a document, as a document again; nothing where it refuses."""
+    try:
+        return [_out(_in(annotation, document))]
+    except Refusal:
+        return []
+
+
 @given(_TYPED.flatmap(lambda typed: st.tuples(st.just(typed[0]), typed[1])))
 def test_a_value_is_what_it_was(typed: tuple[Any, Any]) -> None:
     """Out and in again: equal, of the same types, and the same JSON once more."""
@@ -162,12 +171,14 @@ def test_a_value_is_what_it_was(typed: tuple[Any, Any]) -> None:
     )
 )
 def test_a_union_changes_nothing_in_either_order(case: tuple[tuple[Any, Any], Any]) -> None:
-    """Whatever member takes it, its JSON stays what it was."""
+    """It is what a member that takes it makes of it: where one alone does, in either order."""
     (left, right), value = case
     # a path is written in its normal form, which a text that it takes may not have
     assume("PurePosixPath" not in f"{left} {right}")
     union: Any = Union
     document = _out(value)
+    made = [*_made(left, document), *_made(right, document)]
 
-    assert document == _out(_in(union[left, right], document))
-    assert document == _out(_in(union[right, left], document))
+    assert document in made
+    assert _out(_in(union[left, right], document)) in made
+    assert _out(_in(union[right, left], document)) in made
