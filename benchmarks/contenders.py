@@ -44,7 +44,7 @@ Pace = Literal["once", "paced", "back to back", "cold"]
 BARE = "bare interpreter"
 HOT = "orq hot"
 CLI_WARM = "orq warm, CLI"
-UV_WARM = "uv run --script, warm"
+UV_WARM = "uv run --script, checked, warm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,8 @@ def of_workload(work: Workload, step: Step, scratch: Path, cache_dir: Path) -> I
         contenders = [
             *_orq(work, step, runtime, cache_dir),
             *_orq_processes(work, file, scratch, cache_dir),
-            *_uv_processes(work, environment, scratch),
+            *_uv_processes(work, environment, scratch, is_checked=True),
+            *_uv_processes(work, environment, scratch, is_checked=False),
         ]
         for name, tasks in (("process pool, single-use", 1), ("process pool, reused", 0)):
             peer = _pool(work, environment, file.parent, tasks)
@@ -196,11 +197,18 @@ def _orq_processes(work: Workload, file: Path, scratch: Path, cache_dir: Path) -
     ]
 
 
-def _uv_processes(work: Workload, environment: Environment, scratch: Path) -> list[Contender]:
-    """`uv run --script`, with its own warm cache and with an empty one."""
+def _uv_processes(
+    work: Workload, environment: Environment, scratch: Path, *, is_checked: bool
+) -> list[Contender]:
+    """`uv run --script`, with its own warm cache and with an empty one.
+
+    Checked it does the same work as a run; unchecked it calls the function with whatever it got.
+    """
+    name = UV_WARM if is_checked else "uv run --script, unchecked, warm"
+    script = work.write_script(scratch, is_checked=is_checked)
     argv = [
         *(uv.find_uv_bin(), "run", "--quiet", "--python", str(environment.interpreter.path)),
-        *("--script", str(work.write_script(scratch)), json.dumps(work.inputs)),
+        *("--script", str(script), json.dumps(work.inputs)),
     ]
     environ = {**_environ(scratch), "UV_PYTHON_DOWNLOADS": "never", "UV_NO_CONFIG": "1"}
     if index := settings.load().default_index:
@@ -219,8 +227,8 @@ def _uv_processes(work: Workload, environment: Environment, scratch: Path) -> li
     for _ in range(2):  # the second one finds the bytecode of the first
         run(cache)
     return [
-        Contender(name=UV_WARM, work=work.name, pace="once", call=lambda: run(cache)),
-        Contender(name="uv run --script, cold", work=work.name, pace="cold", call=cold),
+        Contender(name=name, work=work.name, pace="once", call=lambda: run(cache)),
+        Contender(name=name.replace("warm", "cold"), work=work.name, pace="cold", call=cold),
     ]
 
 

@@ -61,7 +61,7 @@ def tables(result: Result) -> str:
     """Where it was measured, the targets, and one table for each workload, or each user."""
     if result["benchmark"] == "wall":
         return wall_tables.tables(result, circumstances(result))
-    if result["benchmark"] == "types":
+    if result["benchmark"] == "checks":
         return "\n".join([circumstances(result), _types(result)])
     parts = [circumstances(result)]
     if "targets" in result:

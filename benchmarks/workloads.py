@@ -17,6 +17,19 @@ if __name__ == "__main__":
     print(json.dumps({function}(**json.loads(sys.argv[1]))))
 """
 
+_CHECKED_MAIN = """
+
+if __name__ == "__main__":
+    import sys
+
+    import orjson
+    import typeguard
+
+    typeguard.config.collection_check_strategy = typeguard.CollectionCheckStrategy.ALL_ITEMS
+    call = typeguard.typechecked({function})
+    print(orjson.dumps(call(**orjson.loads(sys.argv[1]))).decode())
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -42,11 +55,17 @@ class Workload:
         file.write_text(self.source, "utf-8")
         return file
 
-    def write_script(self, folder: Path) -> Path:
-        """Write it as a PEP 723 script that takes its inputs as one JSON argument."""
-        file = folder / f"{self.module}_script.py"
-        head = f"# /// script\n# dependencies = {json.dumps(self.requirements)}\n# ///\n"
-        file.write_text(head + self.source + _MAIN.format(function=self.function), "utf-8")
+    def write_script(self, folder: Path, *, is_checked: bool) -> Path:
+        """Write it as a PEP 723 script that takes its inputs as one JSON argument.
+
+        A checked one does what orq_runtime does with arguments and result: typeguard looks at every
+        element, orjson reads and writes.
+        """
+        file = folder / f"{self.module}_{'checked' if is_checked else 'script'}.py"
+        wanted = [*self.requirements, *(("orjson", "typeguard>=4") if is_checked else ())]
+        head = f"# /// script\n# dependencies = {json.dumps(wanted)}\n# ///\n"
+        main = _CHECKED_MAIN if is_checked else _MAIN
+        file.write_text(head + self.source + main.format(function=self.function), "utf-8")
         return file
 
 

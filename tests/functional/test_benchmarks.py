@@ -23,8 +23,10 @@ _OF_A_WORKLOAD = {
     ("orq warm, API", "once"),
     ("orq warm, CLI", "once"),
     ("orq cold, CLI", "cold"),
-    ("uv run --script, warm", "once"),
-    ("uv run --script, cold", "cold"),
+    ("uv run --script, checked, warm", "once"),
+    ("uv run --script, checked, cold", "cold"),
+    ("uv run --script, unchecked, warm", "once"),
+    ("uv run --script, unchecked, cold", "cold"),
     ("process pool, single-use", "paced"),
     ("process pool, single-use", "back to back"),
     ("process pool, reused", "paced"),
@@ -109,7 +111,7 @@ def test_the_benchmark_of_types_measures_what_is_published(tmp_path: Path) -> No
     """A quick run ends well, and the committed results have its rows and follow from samples."""
     file = tmp_path / "types.json"
     subprocess.run(
-        [sys.executable, "-m", "benchmarks.types", "--quick", "--json", file],
+        [sys.executable, "-m", "benchmarks.checks", "--quick", "--json", file],
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         timeout=240,
@@ -118,7 +120,7 @@ def test_the_benchmark_of_types_measures_what_is_published(tmp_path: Path) -> No
     )
 
     measured = json.loads(file.read_text("utf-8"))
-    for path in _RESULTS.glob("types-*.json"):
+    for path in _RESULTS.glob("checks-*.json"):
         published = json.loads(path.read_text("utf-8"))
         names = [(row["work"], row["contender"]) for row in published["rows"]]
         assert sorted(names) == sorted((row["work"], row["contender"]) for row in measured["rows"])

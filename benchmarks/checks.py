@@ -1,6 +1,6 @@
 """What a complete check costs, beside the least that could do it and beside typeguard alone.
 
-    python -m benchmarks.types [--quick] [--rounds N] [--json FILE]
+    python -m benchmarks.checks [--quick] [--rounds N] [--json FILE]
 
 Rules of this file:
 
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = machine.load_average()
     measured = _measure(list(_field(100 if options.quick else 1)), rounds)
     result = {
-        "benchmark": "types",
+        "benchmark": "checks",
         "format": 1,
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "machine": machine.describe_machine(),
