@@ -89,7 +89,8 @@ _GATES = (
         tells=True,
     ),
 )
-_SUITE = Gate(name="all tests", command=(*_PYTEST, "-q", "-n", "2", "--dist", "worksteal"))
+# one more than two cores have: some tests wait
+_SUITE = Gate(name="all tests", command=(*_PYTEST, "-q", "-n", "3", "--dist", "worksteal"))
 
 _FAULTS = Gate(name="faults", command=(sys.executable, "-m", "tests.faults"))
 

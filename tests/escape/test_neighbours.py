@@ -203,7 +203,7 @@ def test_a_storm_of_random_system_calls_ends_in_ordinary_verdicts(mode: str) -> 
         {
             "id": f"storm-{seed}",
             "source": f"{PRELUDE}\nSEED = {seed}\n{_STORM}",
-            "limits": {"wall_seconds": 10, "memory_bytes": 256 << 20, "tmp_bytes": 64 << 20},
+            "limits": {"wall_seconds": 2, "memory_bytes": 256 << 20, "tmp_bytes": 64 << 20},
         }
         for seed in range(6)
     ]
