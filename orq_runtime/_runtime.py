@@ -242,7 +242,8 @@ class Runtime:
 
         def start(chunk: Sequence[Mapping[str, object]]) -> Future[list[Outcome | Exception]]:
             when = When.now()
-            asked = [_Asked(step, one, limits, None, manner, when) for one in chunk]
+            wanted = wanted_of(step.outputs, None, None, keeps_all=False)
+            asked = [_Asked(step, one, limits, wanted, manner, when) for one in chunk]
             work = functools.partial(self._run_chunk, asked, check=check)
             return self._drivers.submit(step, work, when)
 

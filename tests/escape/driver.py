@@ -94,20 +94,22 @@ def _victim() -> Iterator[int]:
 
 def _uid_of_guests() -> int:
     """The host's name for the user of our own guests: root's are another's."""
-    uids = {_uid(pid) for pid in _below(os.getpid())} - {os.getuid()}
+    uids = {uid for pid in _below(os.getpid()) for uid in _uid(pid)} - {os.getuid()}
     return uids.pop() if uids else os.getuid()
 
 
-def _uid(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("\nUid:")[2].split()[0])
+def _uid(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):  # it has ended since
+        status = Path(f"/proc/{pid}/status").read_text()
+        yield int(status.partition("\nUid:")[2].split()[0])
 
 
 def _below(pid: int) -> Iterator[int]:
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        for word in (thread / "children").read_text().split():
-            yield int(word)
-            yield from _below(int(word))
+    with contextlib.suppress(OSError):  # it has ended since
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for word in (thread / "children").read_text().split():
+                yield int(word)
+                yield from _below(int(word))
 
 
 if __name__ == "__main__":
