@@ -302,9 +302,10 @@ class AsyncRuntime:
     ) -> list[Outcome | Exception]:
         """Their outcomes, up to the first error."""
         found: list[Outcome | Exception] = []
+        wanted = wanted_of(step.outputs, None, None, keeps_all=False)
         for one in chunk:
             try:
-                outcome = await self._run_once(step, one, limits, None, manner, When.now())
+                outcome = await self._run_once(step, one, limits, wanted, manner, When.now())
                 found.append(_checked(outcome) if check else outcome)
             except OrqRuntimeError as error:
                 found.append(error)

@@ -262,3 +262,15 @@ def test_the_other_facade_collects_too(cache_dir: Path, tmp_path: Path) -> None:
             return await runtime.submit(step, outputs=["result"], outputs_dir=tmp_path)
 
     assert tmp_path / "result.json" == asyncio.run(run()).outputs["result"].path
+
+
+def test_an_event_loops_map_collects_outputs_too(tmp_path: Path) -> None:
+    """Each of the runs has its own."""
+    step = _step("Path('result.json').write_text('1')", outputs=["result"])
+
+    async def main() -> list[str]:
+        async with AsyncRuntime(cache_dir=tmp_path) as runtime:
+            found = [outcome.outputs async for outcome in runtime.map(step, [{}, {}])]
+        return [outputs["result"].path.read_text() for outputs in found]
+
+    assert ["1", "1"] == asyncio.run(main())
