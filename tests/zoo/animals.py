@@ -83,7 +83,7 @@ def forges_a_failure() -> int:
 
 def answers_and_crashes() -> int:
     def crash() -> None:
-        time.sleep(0.01)
+        time.sleep(1)
         os.kill(os.getpid(), signal.SIGSEGV)
 
     threading.Thread(target=crash).start()
