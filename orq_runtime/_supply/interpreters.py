@@ -194,23 +194,31 @@ class Interpreters:
         folders += [folder for place in self._places for folder in _by_version(place)]
         for name in (*names, "python3"):  # last: one that only has the short name
             for folder in folders:
-                if folder.is_absolute() and (folder / name).is_file():
+                if folder.is_absolute() and _is_file(folder / name):
                     yield folder / name
 
 
 def _by_version(root: Path) -> list[Path]:
     """The `bin` folders under a place that holds one folder per version, newest first."""
-    if not root.is_dir():
+    try:
+        folders = list(root.iterdir())
+    except OSError:  # none, or another user's
         return []
-    numbers = {
-        folder: [int(n) for n in re.findall(r"\d+", folder.name)] for folder in root.iterdir()
-    }
+    numbers = {folder: [int(n) for n in re.findall(r"\d+", folder.name)] for folder in folders}
     return [folder / "bin" for folder in sorted(numbers, key=lambda f: numbers[f], reverse=True)]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is one for us: PATH may lead through folders of other users."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _is_shim(path: Path) -> bool:
     """A script that has an interpreter's name and stands for one elsewhere (pyenv's shims)."""
-    return path.is_file() and _is_script(path) and _WANTED.match(path.name) is not None
+    return _is_file(path) and _is_script(path) and _WANTED.match(path.name) is not None
 
 
 def _is_script(path: Path) -> bool:
