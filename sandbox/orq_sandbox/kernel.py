@@ -30,13 +30,14 @@ def _checked(result: int, what: str) -> int:
     return result
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel SIGKILL this process when its parent thread ends.
+def die_with_parent(parent: typing.Optional[int] = None) -> None:
+    """Have the kernel SIGKILL this process when the thread that forked it ends.
 
-    Exits at once when the parent, whose process id the caller knew before the fork, is gone.
+    Exits at once when the parent, if the caller knew its process id before the fork, is gone. A
+    change of user ids undoes it; the seal forbids any other signal, so nothing else can.
     """
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG")
-    if os.getppid() != parent:
+    if parent is not None and os.getppid() != parent:
         os._exit(1)
 
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import signal
 import struct
 
 from orq_sandbox.confine.syscalls import call, prctl
 
 __all__ = [
     "SYS_ADMIN",
-    "die_with_parent",
     "drop_bounding_set",
     "forbid_new_privileges",
     "keep_only",
@@ -24,7 +22,6 @@ __all__ = [
 
 SYS_ADMIN = 21
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
 _PR_SET_SECUREBITS = 28
@@ -70,11 +67,3 @@ def forbid_new_privileges() -> None:
 def set_dumpable(*, value: bool) -> None:
     """Whether others of the same user may look into this process, and whether it dumps core."""
     prctl(_PR_SET_DUMPABLE, int(value))
-
-
-def die_with_parent() -> None:
-    """Have the kernel SIGKILL this process when the thread that forked it ends.
-
-    A change of user ids undoes it; the seal forbids any other signal, so nothing else can.
-    """
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

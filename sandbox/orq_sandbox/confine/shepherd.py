@@ -21,12 +21,11 @@ import select
 import signal
 import typing
 
-from orq_sandbox.confine.capabilities import die_with_parent
-from orq_sandbox.confine.syscalls import close_all_but, pidfd_open, prctl
+from orq_sandbox import kernel
+from orq_sandbox.confine.syscalls import close_all_but
 
 __all__ = ["fork_inside", "watch_host"]
 
-_PR_SET_CHILD_SUBREAPER = 36
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
 
 
@@ -35,7 +34,7 @@ def watch_host(host: int) -> int:
 
     Ends this process at once when that has happened before.
     """
-    descriptor = pidfd_open(os.getppid())
+    descriptor = kernel.open_pidfd(os.getppid())
     if os.getppid() != host:
         os._exit(1)
     return descriptor
@@ -48,14 +47,14 @@ def fork_inside(host: typing.Optional[int] = None, *, adopts: bool = False) -> N
     because no pid namespace takes it down.
     """
     if adopts:
-        prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        kernel.adopt_orphans()
     reader, writer = (
         os.pipe()
     )  # its end-of-file says that the shepherd ended before it was bound to
     child = os.fork()
     if child == 0:
         os.close(writer)
-        die_with_parent()
+        kernel.die_with_parent()
         if select.select([reader], [], [], 0)[0]:
             os._exit(1)
         os.close(reader)
@@ -72,7 +71,7 @@ def _wait(child: int, host: typing.Optional[int], *, adopts: bool, keep: int) ->
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: _kill(child))
-    guest = pidfd_open(child)
+    guest = kernel.open_pidfd(child)
     watched = [guest] if host is None else [guest, host]
     close_all_but([*watched, keep])
     select.select(watched, [], [])
@@ -86,18 +85,12 @@ def _wait(child: int, host: typing.Optional[int], *, adopts: bool, keep: int) ->
 def _kill_left_behind() -> None:
     """Until no descendant is left: orphans come to us, so each round finds the next generation."""
     while True:
-        for pid in _children():
+        for pid in kernel.children():
             _kill(pid)
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
-
-
-def _children() -> typing.List[int]:
-    mine = os.getpid()
-    with open("/proc/self/task/%d/children" % mine) as listing:
-        return [int(word) for word in listing.read().split()]
 
 
 def _kill(pid: int) -> None:

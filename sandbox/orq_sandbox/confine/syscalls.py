@@ -18,7 +18,6 @@ __all__ = [
     "NUMBERS",
     "call",
     "close_all_but",
-    "pidfd_open",
     "prctl",
     "text",
 ]
@@ -80,11 +79,6 @@ def text(path: typing.Optional[str]) -> typing.Optional[ctypes.c_char_p]:
 def prctl(option: int, *words: int) -> int:
     """`prctl(2)`; raises OSError."""
     return call("prctl", option, *(words + (0,) * (4 - len(words))))
-
-
-def pidfd_open(pid: int) -> int:
-    """A descriptor of a process, close-on-exec: readable when it has ended."""
-    return call("pidfd_open", pid, 0)
 
 
 def close_all_but(keep: typing.Iterable[int]) -> None:

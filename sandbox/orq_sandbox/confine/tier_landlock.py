@@ -23,6 +23,7 @@ import os
 import signal
 import typing
 
+from orq_sandbox import kernel
 from orq_sandbox.confine import capabilities, landlock, limits, rooms, root, seccomp, shepherd
 from orq_sandbox.confine.identity import become, require_readable
 from orq_sandbox.confine.stages import Stages
@@ -109,7 +110,7 @@ def fork_bound(stages: Stages) -> int:
     with stages("run: fork init"):
         pid = os.fork()
     if pid == 0:
-        capabilities.die_with_parent()
+        kernel.die_with_parent()
         if os.getppid() != parent:
             os._exit(1)
     return pid
@@ -126,7 +127,7 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> LandlockWall:
             capabilities.drop_bounding_set()
             capabilities.lock_securebits()
             become(run_uid)
-            capabilities.die_with_parent()
+            kernel.die_with_parent()
         capabilities.keep_only()
         capabilities.forbid_new_privileges()
         capabilities.set_dumpable(value=False)

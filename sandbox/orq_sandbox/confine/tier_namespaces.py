@@ -28,6 +28,7 @@ import os
 import signal
 import typing
 
+from orq_sandbox import kernel
 from orq_sandbox.confine import (
     capabilities,
     landlock,
@@ -90,7 +91,7 @@ class NamespacesWall:
                 with self.stages("run: setns"):
                     namespaces.enter_pid_namespace(self._pid_namespace)
         if pid == 0:
-            capabilities.die_with_parent()
+            kernel.die_with_parent()
         return pid
 
     def settle_init(self, run: Mapping) -> Rooms:
@@ -178,7 +179,7 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
         no_network = 0 if policy.get("network") == "full" else namespaces.NEW_NET
         namespaces.unshare(_INNER | no_network)
         namespaces.map_ids(uid, uid)
-        capabilities.die_with_parent()
+        kernel.die_with_parent()
     with stages("second fork"):
         shepherd.fork_inside()
     with stages("settle zygote"):
