@@ -296,7 +296,7 @@ class Session:
                 slot.post_sentry(run.limits.memory_bytes)
         except OSError as error:
             raise NeverStarted(f"the run's group does not take its limits: {error}") from error
-        slot.send_along(run.packing.written())
+        slot.send_along(run.packing.written(slot.shelf))
         if run.wanted is not None:
             slot.keep_work()
         if run.is_cold:

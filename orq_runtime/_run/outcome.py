@@ -54,7 +54,7 @@ class Circumstances:
 
     A command ends well where a function leaves no result: by exit status 0. `plan` is None for a
     command that is no step. `blobs` is the file that came with the result, `owner` the host user
-    that the run was.
+    that the run was; `only_ours`: whether nobody else can hold that file any more.
     """
 
     plan: RunPlan | None
@@ -69,6 +69,7 @@ class Circumstances:
     checks: Checks = field(default_factory=Checks)
     blobs: int = -1
     owner: int = -1
+    only_ours: bool = False
 
     @property
     def environment_key(self) -> str:
@@ -147,8 +148,14 @@ def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outc
         if found.blobs is not None or seen.blobs >= 0:
             from orq_runtime._run.unpacking import unpacked  # start-up budget: few runs have any
 
-            most = seen.limits.blob_bytes
-            value = unpacked(value, found.blobs, seen.blobs, most_bytes=most, owner=seen.owner)
+            value = unpacked(
+                value,
+                found.blobs,
+                seen.blobs,
+                most_bytes=seen.limits.blob_bytes,
+                owner=seen.owner,
+                only_ours=seen.only_ours,
+            )
         decoded = (time.monotonic_ns() - before_ns) / 1e9
         if end.wait_status is None:
             cpu_seconds, peak_bytes = found.usage

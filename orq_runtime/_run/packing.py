@@ -1,4 +1,4 @@
-"""The large values of a request: collected beside its JSON, written into one sealed memory file.
+"""The large values of a request: collected beside its JSON, written into one file in memory.
 
 ::
 
@@ -12,18 +12,22 @@ side is its `parcel`; results are taken in by `unpacking`.
 Rules of this file:
 
 1. `K` is drawn for each message, when its values are there already: no value can hold it.
-2. numpy, pandas and pyarrow are not imported to find out what a value is: who has one has done so.
+2. The host does not look at the file again: what becomes of it is the run's own affair.
+3. numpy, pandas and pyarrow are not imported to find out what a value is: who has one has done so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from orq_runtime._run.finite import LOOKED_AT, are_finite
+from orq_runtime._run.shelf import Shelf
 from orq_runtime.errors import BadCall, NeverStarted, RequestError
 from orq_runtime.model.artifact import Artifact
 from orq_runtime.model.blob import ARROW, BYTES, Blob, is_array
@@ -36,7 +40,19 @@ __all__ = ["Packing"]
 
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 _ALIGNED: Final = 64
-_ELEMENTS: Final = 1 << 17
+_LARGE_PAGE: Final = 2 << 20
+
+
+class _Part(NamedTuple):
+    """What one value is written as; numbers of a `dtype` are looked at before they are."""
+
+    form: str
+    pieces: list[memoryview]
+    dtype: str = ""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(piece.nbytes for piece in self.pieces)
 
 
 class Packing:
@@ -53,7 +69,7 @@ class Packing:
         self._allow_nan = checks.nan == "allow"
         self._key = ""
         self._found: dict[int, tuple[object, int]] = {}
-        self._parts: list[tuple[str, list[memoryview]]] = []
+        self._parts: list[_Part] = []
 
     def placed(self, value: object) -> dict[str, int] | None:
         """What stands in the JSON for a value that travels beside it; None if it does not.
@@ -84,10 +100,9 @@ class Packing:
         if not self._parts:
             return None
         parts, offset = [], 0
-        for form, pieces in self._parts:
-            length = sum(piece.nbytes for piece in pieces)
-            parts.append([form, offset, length])
-            offset += length + -length % _ALIGNED
+        for part in self._parts:
+            parts.append([part.form, offset, part.nbytes])
+            offset += part.nbytes + -part.nbytes % _ALIGNED
         if offset > self._most_bytes:
             raise BadCall(
                 f"the inputs hold {offset} bytes beside their JSON; {self._most_bytes} are allowed",
@@ -95,31 +110,56 @@ class Packing:
             )
         return {"key": self._key, "parts": parts}
 
-    def written(self) -> int:
-        """The sealed file, the caller's; -1 without blobs. Raises `NeverStarted`."""
+    def written(self, shelf: Shelf | None = None) -> int:
+        """The file, to be read only, the caller's; -1 without blobs.
+
+        Raises `NeverStarted`, and `BadCall` for numbers that may not be among the inputs.
+        """
         if not self._parts:
             return -1
         try:
+            if shelf is not None and self._length() >= _LARGE_PAGE:
+                with contextlib.suppress(OSError):  # it may be full, or the zygote gone
+                    return self._shelved(shelf)
             return self._sealed()
         except OSError as error:
             raise NeverStarted(f"no memory for the inputs' blobs: {error.strerror}") from error
 
+    def _shelved(self, shelf: Shelf) -> int:
+        descriptor = shelf.file()
+        try:
+            os.ftruncate(descriptor, self._length())
+            self._fill(descriptor)
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(descriptor)
+
     def _sealed(self) -> int:
         descriptor = os.memfd_create("orq-blobs", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            for _, pieces in self._parts:
-                length = sum(piece.nbytes for piece in pieces)
-                for piece in (*pieces, memoryview(bytes(-length % _ALIGNED))):
-                    _write(descriptor, piece)
+            self._fill(descriptor)
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
 
-    def _part(self, value: object) -> tuple[str, list[memoryview]] | None:
+    def _fill(self, descriptor: int) -> None:
+        for part in self._parts:
+            for piece in part.pieces:
+                for start in range(0, piece.nbytes, LOOKED_AT):
+                    some = piece[start : start + LOOKED_AT]
+                    if part.dtype and piece is part.pieces[-1]:  # now that they are in the cache
+                        _confirm_finite(some, part.dtype)
+                    _write(descriptor, some)
+            _write(descriptor, memoryview(bytes(-part.nbytes % _ALIGNED)))
+
+    def _length(self) -> int:
+        return sum(part.nbytes + -part.nbytes % _ALIGNED for part in self._parts)
+
+    def _part(self, value: object) -> _Part | None:
         if isinstance(value, Blob):
-            return _packed(value)
+            return self._numbers(value)
         if isinstance(value, bytes | bytearray | memoryview):
             large = memoryview(value).nbytes >= wire.LEAST_BLOB
             return _packed(Blob(value)) if large else None
@@ -127,7 +167,7 @@ class Packing:
             return self._array(value)
         return _table(value)
 
-    def _array(self, value: object) -> tuple[str, list[memoryview]] | None:
+    def _array(self, value: object) -> _Part | None:
         array: Any = value
         if array.nbytes < wire.LEAST_BLOB or array.dtype.hasobject:
             return None  # objects may have a form in JSON
@@ -135,23 +175,25 @@ class Packing:
             blob = Blob.of(value)
         except RequestError as error:
             raise BadCall(error.message, hint=error.hint) from error
-        if not self._allow_nan and blob.dtype[1] in "fc" and not _is_finite(value):
-            raise BadCall(
-                "an array among the inputs holds NaN or infinities",
-                hint='nan="allow" lets them pass',
-            )
-        return _packed(blob)
+        return self._numbers(blob)
+
+    def _numbers(self, blob: Blob) -> _Part:
+        may_hold_nan = not self._allow_nan and blob.dtype[1] in "fc" and blob.nbytes > 0
+        if may_hold_nan and blob.nbytes <= LOOKED_AT:
+            _confirm_finite(blob.memoryview(), blob.dtype)
+            may_hold_nan = False
+        return _packed(blob, looks=may_hold_nan)
 
 
-def _packed(blob: Blob) -> tuple[str, list[memoryview]]:
+def _packed(blob: Blob, *, looks: bool = False) -> _Part:
     view = blob.memoryview()
     if blob.dtype in (BYTES, ARROW):
-        return blob.dtype, [view]
+        return _Part(blob.dtype, [view])
     header = written_header(blob.dtype, blob.shape, blob.order)
-    return "npy", [memoryview(header), view]
+    return _Part("npy", [memoryview(header), view], blob.dtype if looks else "")
 
 
-def _table(value: object) -> tuple[str, list[memoryview]] | None:
+def _table(value: object) -> _Part | None:
     """A pandas or pyarrow table as an Arrow stream, where both libraries are at hand."""
     pandas, arrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")
     is_frame = pandas is not None and isinstance(value, pandas.DataFrame)
@@ -169,16 +211,15 @@ def _table(value: object) -> tuple[str, list[memoryview]] | None:
             writer.write_table(table)
     except arrow.ArrowException as error:
         raise BadCall(f"a table among the inputs has no form in Arrow: {error}") from error
-    return "arrow", [memoryview(sink.getvalue())]
+    return _Part("arrow", [memoryview(sink.getvalue())])
 
 
-def _is_finite(value: object) -> bool:
-    numpy = sys.modules["numpy"]
-    flat = numpy.ravel(value, order="K")
-    return all(
-        numpy.isfinite(flat[start : start + _ELEMENTS]).all()
-        for start in range(0, flat.size, _ELEMENTS)
-    )
+def _confirm_finite(numbers: memoryview, dtype: str) -> None:
+    if not are_finite(numbers, dtype, sys.modules.get("numpy")):
+        raise BadCall(
+            "an array among the inputs holds NaN or infinities",
+            hint='nan="allow" lets them pass',
+        )
 
 
 def _write(descriptor: int, piece: memoryview) -> None:

@@ -18,6 +18,7 @@ from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
 from orq_runtime._run.disk import DiskRound
 from orq_runtime._run.sentry import MemoryRound, Round, Sentry
+from orq_runtime._run.shelf import Shelf
 from orq_sandbox import wire
 
 __all__ = ["Slot"]
@@ -42,6 +43,7 @@ class Slot:
         folder: Path | None = None,
         process: subprocess.Popen[bytes] | None = None,
         run_uid: int | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self.channel = channel
         self.pidfd = pidfd
@@ -49,6 +51,7 @@ class Slot:
         self._folder = folder
         self.process = process
         self.run_uid = run_uid
+        self.shelf = shelf
         self.sentry: Sentry | None = None
         self.keeps_work = False
         self._work = -1
@@ -151,9 +154,13 @@ class Slot:
     @property
     def is_alive(self) -> bool:
         """Whether init has not ended yet."""
+        return not self.has_ended(0.0)
+
+    def has_ended(self, patience_seconds: float) -> bool:
+        """Whether init has ended, or does so in that time."""
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
-        return not poll.poll(0)
+        return bool(poll.poll(patience_seconds * 1000))
 
     def ask_to_stop(self, grace_ms: int) -> None:
         """Have init end the run: SIGTERM, and SIGKILL after the grace."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from orq_runtime._run.handover import Handover
 from orq_runtime._run.launch import Launch
@@ -21,6 +22,8 @@ from orq_runtime.model.plan import RunPlan, StartMode
 from orq_runtime.model.when import When
 
 __all__ = ["Run", "too_late"]
+
+_END_SECONDS: Final = 0.5  # init has closed all that it had
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,9 +70,21 @@ class Run:
             enforced_by=enforced_by,
             timings={**self.timings, "total": self.timings["queue"] + wall},
             sent_ns=self.sent_ns,
+            only_ours=self._left_nobody(),
             blobs=-1 if self.slot is None else self.slot.take_blobs(),
             owner=-1 if self.slot is None else self.slot.owner,
         )
+
+    def _left_nobody(self) -> bool:
+        """Whether whoever could hold a file of the run's is dead: the kernel's word, no guest's.
+
+        With init all of its pid namespace is dead, and no other run can have got anything of it.
+        """
+        wall, slot, machine = self.launch.wall, self.slot, self.machine
+        if slot is None or machine is None or not (slot.has_blobs and machine.is_finished):
+            return False
+        is_apart = wall.tier == "namespaces" and wall.network == "none" and not wall.writable
+        return is_apart and slot.has_ended(_END_SECONDS)
 
 
 def too_late(

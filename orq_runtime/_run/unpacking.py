@@ -7,12 +7,14 @@ Rules of this file:
 1. What comes from a step is a lie until it was measured: that it is a regular file of the run's,
    its length, each part's place, each header against the length of its part.
 2. Only a file whose length and content nobody can change any more is mapped, and only if all of it
-   is there: a page that is gone or cannot be had would kill this process. Others are copied.
+   is there: a page that is gone or cannot be had would kill this process. It is sealed, or it was
+   the run's own and everybody in the run is dead. Others are copied.
 3. Nothing is unpickled. Arrow stays bytes: no parser of ours reads it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -40,18 +42,25 @@ class _Part(NamedTuple):
 
 
 def unpacked(
-    value: object, about: object, descriptor: int, *, most_bytes: int, owner: int
+    value: object,
+    about: object,
+    descriptor: int,
+    *,
+    most_bytes: int,
+    owner: int,
+    only_ours: bool = False,
 ) -> object:
     """The value with its blobs in their places: arrays where numpy is installed, else `Blob`s.
 
-    The descriptor stays the caller's; `owner` is the host user that the run was. Raises
-    `wire.WireError` where anything is not as it says, and `TooLarge`.
+    The descriptor stays the caller's; `owner` is the host user that the run was, `only_ours`
+    whether nobody else can hold a file that the run could write to. Raises `wire.WireError` where
+    anything is not as it says, and `TooLarge`.
     """
     if about is None or descriptor < 0:
         raise wire.WireError("blobs without a descriptor, or a descriptor without blobs")
     key, parts = _described(about)
     try:
-        size, is_fixed = _measured(descriptor, owner)
+        size, is_fixed = _measured(descriptor, owner, only_ours=only_ours)
         if size > most_bytes:
             raise TooLarge(f"the result's blobs are {size} bytes; {most_bytes} are allowed")
         if any(part.offset + part.length > size for part in parts):
@@ -93,7 +102,7 @@ def _part_of(item: object) -> _Part:
     return _Part(form, offset, length)
 
 
-def _measured(descriptor: int, owner: int) -> tuple[int, bool]:
+def _measured(descriptor: int, owner: int, *, only_ours: bool) -> tuple[int, bool]:
     """The length of a step's file, and whether nothing about it can change any more."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -101,12 +110,15 @@ def _measured(descriptor: int, owner: int) -> tuple[int, bool]:
     if status.st_uid != owner:
         raise wire.WireError("blobs in a file that is not the run's own")
     try:
-        seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+        is_fixed = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & _SEALS == _SEALS
     except OSError:  # a file on a disk, from a tier that has no memory files
         return status.st_size, False
-    if seals & _SEALS == _SEALS and status.st_blocks * 512 < status.st_size:
+    # what the run could only read may be anybody's: a grant, for example
+    is_writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
+    is_fixed = is_fixed or (only_ours and is_writable)
+    if is_fixed and status.st_blocks * 512 < status.st_size:
         raise wire.WireError("blobs in a file with holes")
-    return status.st_size, seals & _SEALS == _SEALS
+    return status.st_size, is_fixed
 
 
 def _content(descriptor: int, size: int, *, is_fixed: bool) -> memoryview:
@@ -115,7 +127,7 @@ def _content(descriptor: int, size: int, *, is_fixed: bool) -> memoryview:
         return memoryview(mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ))
     if size == 0:
         return memoryview(b"")
-    copy = memoryview(mmap.mmap(-1, size) if size >= _MAPPED else bytearray(size))
+    copy = memoryview(_memory(size) if size >= _MAPPED else bytearray(size))
     done = 0
     while done < size:
         count = os.preadv(descriptor, [copy[done:]], done)
@@ -123,6 +135,14 @@ def _content(descriptor: int, size: int, *, is_fixed: bool) -> memoryview:
             raise wire.WireError("a file of blobs that shrank")
         done += count
     return copy.toreadonly()
+
+
+def _memory(size: int) -> mmap.mmap:
+    """Fresh memory, in large pages where the kernel has them."""
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 def _made(form: str, view: memoryview) -> object:

@@ -20,6 +20,7 @@ from orq_runtime._run.channel import Channel
 from orq_runtime._run.ground import Ground
 from orq_runtime._run.guest import Guests
 from orq_runtime._run.launch import Launch, launch, why_it_died
+from orq_runtime._run.shelf import Shelf
 from orq_runtime._run.slot import Slot
 from orq_runtime.errors import NeverStarted
 from orq_runtime.model.limits import GIB, Limits
@@ -53,6 +54,7 @@ class Zygote:
         self._control = ours
         self._ground = ground
         self._leaf = leaf
+        self.shelf: Shelf | None = None
         self._ordered: collections.deque[tuple[Channel, Path | None, Leaf]] = collections.deque()
         try:
             with theirs:
@@ -65,7 +67,8 @@ class Zygote:
             ground.remove()
             raise
         try:
-            kind, body, _ = self._hear(_READY_SECONDS)
+            kind, body, shelf = self._hear(_READY_SECONDS)
+            self.shelf = None if shelf is None else Shelf(shelf)
             if kind != wire.READY:
                 raise NeverStarted("the zygote's first word was not READY")
             self.failed_preloads = _failed(body)
@@ -128,7 +131,14 @@ class Zygote:
             channel.close()
             leaf.close()
             raise
-        return Slot(channel, pidfd, leaf=leaf, folder=folder, run_uid=self._ground.run_uid)
+        return Slot(
+            channel,
+            pidfd,
+            leaf=leaf,
+            folder=folder,
+            run_uid=self._ground.run_uid,
+            shelf=self.shelf,
+        )
 
     def _is_readable(self, seconds: float) -> bool:
         poll = select.poll()  # descriptors over 1023 are beyond `select`
@@ -165,6 +175,8 @@ class Zygote:
             channel.close()
             leaf.close()
         self._control.close()
+        if self.shelf is not None:
+            self.shelf.close()
         try:
             self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:

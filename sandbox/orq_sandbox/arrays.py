@@ -274,7 +274,7 @@ def plain(value: typing.Any) -> typing.Any:
 
 def _plain_array(value: typing.Any) -> typing.Any:
     numpy = _loaded("numpy")
-    masked = getattr(numpy, "ma", None)
+    masked = _loaded("numpy.ma")  # not by its name: numpy would import it then
     if masked is not None and isinstance(value, masked.MaskedArray) and masked.is_masked(value):
         raise ValueError("is an array with a mask: fill it first")
     if value.dtype.names:

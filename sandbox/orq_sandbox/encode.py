@@ -87,6 +87,16 @@ class Beside:
         """What the message says of it; None where nothing was put aside."""
         return None if self.packing is None else self.packing.about()
 
+    def written(self, folder: str, again: typing.Callable) -> typing.Tuple[int, bool]:
+        """The file, as `parcel` writes it. Where a part may not travel, `again` is to say which."""
+        try:
+            return self.packing.written(folder)
+        except ValueError:
+            self.packing.looks_first = True
+            self.clear()
+            again()
+            raise
+
     def clear(self) -> None:
         """Forget what was put aside: the value is gone through again."""
         if self.packing is not None:

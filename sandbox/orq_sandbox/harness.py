@@ -80,10 +80,14 @@ class _Clock:
 
 
 class _Files:
-    """The file that `came` with the request, and the one that `goes` with a result; -1 for none."""
+    """The file that `came` with the request, and the one that `goes` with a result; -1 for none.
+
+    One that `waits` is taken as it is, but only once the run is over.
+    """
 
     came = -1
     goes = -1
+    waits = False
 
 
 def serve(
@@ -171,7 +175,8 @@ def _answer(
     seal, body = frame[: wire.SEAL_BYTES], memoryview(frame)[wire.SEAL_BYTES :]
     try:
         value = _run(json, body, result, rooms, clock, files)
-        return wire.frame(wire.RESULT, seal, _company(), *value)
+        company = wire.IN_COMPANY if files.waits else _company()
+        return wire.frame(wire.RESULT, seal, company, *value)
     except Refusal as refusal:
         verdict, said = refusal.verdict, refusal.body
     except ModuleNotFoundError as error:
@@ -247,13 +252,25 @@ def _run(
     clock.lap("call")
     call.check_result(value)
     clock.lap("check_result")
-    beside = encode.Beside(allow_nan=checks[2] == "allow")
-    document = encode.encode(json, value, allow_nan=checks[2] == "allow", beside=beside)
-    blobs = beside.about()
-    if blobs is not None:
-        files.goes = beside.packing.written(rooms[1])
+    document, blobs = _encoded(json, value, files, rooms[1], allow_nan=checks[2] == "allow")
     clock.lap("encode")
     return _body(json, document, clock, blobs)
+
+
+def _encoded(
+    json: typing.Any, value: object, files: _Files, folder: str, *, allow_nan: bool
+) -> typing.Tuple[bytes, typing.Optional[dict]]:
+    """The value's document, and the word about what goes beside it in a file."""
+    beside = encode.Beside(allow_nan=allow_nan)
+
+    def encoded() -> bytes:
+        return encode.encode(json, value, allow_nan=allow_nan, beside=beside)
+
+    document = encoded()
+    blobs = beside.about()
+    if blobs is not None:
+        files.goes, files.waits = beside.written(folder, encoded)
+    return document, blobs
 
 
 def _function(asked: dict) -> typing.Callable:

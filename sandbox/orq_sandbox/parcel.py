@@ -8,8 +8,9 @@ Rules of this file:
    refuse (a mask, NaN, an index) is not taken here either.
 2. An array that came in can be written to, like one made from a list: its pages are copied when it
    is.
-3. What is written is sealed before the host hears of it. Where there are no memory files it goes
-   into a file of the run's that has no name any more, which the host copies.
+3. What is written goes into a file of the run's own that has no name, if the kernel gives that
+   large pages: the host waits for the end of the run, and takes it as it is. Else it is sealed in a
+   memory file, or, where there are none, in a file on the disk that the host copies.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ __all__ = ["Packing", "as_json", "send", "unpacked"]
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 _ALIGNED = 64
 _MAPPED = 1 << 20
-_ELEMENTS = 1 << 17
+_LARGE_PAGE = 2 << 20
+_LOOKED_AT = 3 << 19  # bytes at once: they fit a cache
 _POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -166,6 +168,7 @@ class Packing:
 
     def __init__(self, *, allow_nan: bool) -> None:
         self._allow_nan = allow_nan
+        self.looks_first = False
         self._key = "orq-blob:" + binascii.hexlify(os.urandom(12)).decode("ascii")
         self._found: dict = {}
         self._parts: list = []
@@ -194,34 +197,67 @@ class Packing:
         if not self._parts:
             return None
         parts, offset = [], 0
-        for form, pieces in self._parts:
-            length = sum(piece.nbytes for piece in pieces)
+        for form, pieces, _ in self._parts:
+            length = _nbytes(pieces)
             parts.append([form, offset, length])
             offset += length + -length % _ALIGNED
         return {"key": self._key, "parts": parts}
 
-    def written(self, folder: str) -> int:
-        """A descriptor of the file, sealed if it is in memory, else below the folder."""
-        try:
-            descriptor = os.memfd_create("orq-blobs", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            is_sealable = True
-        except (OSError, AttributeError):  # the tier forbids it, or the C library has none
-            descriptor, is_sealable = _unnamed(folder), False
-        for _, pieces in self._parts:
-            length = sum(piece.nbytes for piece in pieces)
-            for piece in [*pieces, memoryview(bytes(-length % _ALIGNED))]:
-                while piece:
-                    piece = piece[os.write(descriptor, piece) :]
-        if is_sealable:
+    def written(self, folder: str) -> typing.Tuple[int, bool]:
+        """A descriptor of the file, and whether the host should wait for the end of the run.
+
+        It is sealed if it is a memory file, else below the folder. Raises ValueError as `placed`
+        does, but cannot say for which value: with `looks_first` it is `placed` that does.
+        """
+        length = self._length()
+        if length >= _LARGE_PAGE:
+            descriptor = self._filled(_in_large_pages(folder, length))
+            if descriptor >= 0:
+                return descriptor, True
+        descriptor = self._filled(_in_memory())
+        if descriptor >= 0:
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
+            return descriptor, False
+        descriptor = _unnamed(folder)
+        self._fill(descriptor)
+        return descriptor, False
+
+    def _length(self) -> int:
+        lengths = [_nbytes(pieces) for _, pieces, _ in self._parts]
+        return sum(length + -length % _ALIGNED for length in lengths)
+
+    def _filled(self, descriptor: int) -> int:
+        """The file, filled; -1 where there is none, or it cannot hold it all."""
+        if descriptor >= 0:
+            try:
+                self._fill(descriptor)
+            except OSError:
+                os.close(descriptor)
+                return -1
         return descriptor
+
+    def _fill(self, descriptor: int) -> None:
+        for _, pieces, numbers in self._parts:
+            *before, last = pieces
+            if numbers is None:
+                before.append(last)
+            for piece in before:
+                _write(descriptor, piece)
+            if numbers is not None:  # looked at in bits, which are then in the cache
+                step = _LOOKED_AT // numbers.itemsize
+                for start in range(0, numbers.size, step):
+                    some = numbers[start : start + step]
+                    _confirm_finite(some)
+                    _write(descriptor, memoryview(some.view("u1")))
+            _write(descriptor, memoryview(bytes(-_nbytes(pieces) % _ALIGNED)))
 
     def _part(self, value: typing.Any) -> typing.Optional[tuple]:
         if isinstance(value, _BYTES):
             view = memoryview(value)
             if view.nbytes < wire.LEAST_BLOB:
                 return None
-            return "bytes", [view.cast("B") if view.c_contiguous else memoryview(view.tobytes())]
+            flat = view.cast("B") if view.c_contiguous else memoryview(view.tobytes())
+            return "bytes", [flat], None
         library = type(value).__module__.partition(".")[0]
         if library == "numpy":
             return self._array(value)
@@ -238,19 +274,31 @@ class Packing:
         order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
         rows = numpy.ascontiguousarray(value.T if order == "F" else value)
         flat = rows.reshape(-1)
-        if not self._allow_nan and value.dtype.kind in "fc" and not _is_finite(numpy, flat):
-            raise ValueError("holds a number that is not finite, and JSON has no such number")
+        looks = not self._allow_nan and value.dtype.kind in "fc"
+        if looks and (self.looks_first or flat.nbytes <= _LOOKED_AT):
+            _confirm_finite(flat)
+            looks = False
         header = io.BytesIO()
         about = {"descr": value.dtype.str, "fortran_order": order == "F", "shape": value.shape}
         numpy.lib.format.write_array_header_1_0(header, about)
-        return "npy", [memoryview(header.getvalue()), memoryview(flat.view(numpy.uint8))]
+        pieces = [memoryview(header.getvalue()), memoryview(flat.view(numpy.uint8))]
+        return "npy", pieces, flat if looks else None
 
 
-def _is_finite(numpy: typing.Any, flat: typing.Any) -> bool:
-    return all(
-        numpy.isfinite(flat[start : start + _ELEMENTS]).all()
-        for start in range(0, flat.size, _ELEMENTS)
-    )
+def _confirm_finite(numbers: typing.Any) -> None:
+    step = _LOOKED_AT // numbers.itemsize
+    for start in range(0, numbers.size, step):
+        if not sys.modules["numpy"].isfinite(numbers[start : start + step]).all():
+            raise ValueError("holds a number that is not finite, and JSON has no such number")
+
+
+def _nbytes(pieces: list) -> int:
+    return sum(piece.nbytes for piece in pieces)
+
+
+def _write(descriptor: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
 
 
 def _arrow(value: typing.Any) -> typing.Optional[tuple]:
@@ -271,7 +319,31 @@ def _arrow(value: typing.Any) -> typing.Optional[tuple]:
     sink = arrow.BufferOutputStream()
     with stream.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return "arrow", [memoryview(sink.getvalue())]
+    return "arrow", [memoryview(sink.getvalue())], None
+
+
+def _in_large_pages(folder: str, length: int) -> int:
+    """A new file without a name, of that length; -1 where its pages would not be large."""
+    try:
+        descriptor = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return -1
+    try:
+        os.ftruncate(descriptor, length)
+        if os.fstat(descriptor).st_blksize >= _LARGE_PAGE:
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return -1
+
+
+def _in_memory() -> int:
+    """A new memory file; -1 where the tier forbids it, or the C library has none."""
+    try:
+        return os.memfd_create("orq-blobs", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except (OSError, AttributeError):
+        return -1
 
 
 def _unnamed(folder: str) -> int:

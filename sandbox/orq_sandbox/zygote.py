@@ -2,7 +2,7 @@
 
 It reads no request and runs no step. On its control socket (one frame a message)::
 
-    zygote -> host   READY {"preloaded": [...], "failed": {...}}
+    zygote -> host   READY {"preloaded": [...], "failed": {...}} + its wall's shelf, if it has one
     host -> zygote   SPAWN {the run's quantities} + its five descriptors and its cgroup's doors
     zygote -> host   SPAWNED + a pidfd of init
 
@@ -46,7 +46,9 @@ def serve(
     gc.collect()
     gc.freeze()
     ready = {"preloaded": [name for name in preload if name not in failed], "failed": failed}
-    control.send(wire.frame(wire.READY, json.dumps(ready)))
+    control.sendmsg([wire.frame(wire.READY, json.dumps(ready))], _rights(wall.shelf))
+    if wall.shelf >= 0:
+        os.close(wall.shelf)
     inits: typing.Set[int] = set()
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -112,12 +114,18 @@ def _spawn(
     pidfd = kernel.open_pidfd(pid)
     for number in numbers:
         os.close(number)
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [pidfd]))]
     try:
-        control.sendmsg([wire.frame(wire.SPAWNED)], rights)
+        control.sendmsg([wire.frame(wire.SPAWNED)], _rights(pidfd))
     finally:
         os.close(pidfd)
     return pid
+
+
+def _rights(descriptor: int) -> list:
+    """What goes along with a message: a descriptor, or nothing for -1."""
+    if descriptor < 0:
+        return []
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
 
 
 def _reap(inits: typing.Set[int]) -> None:

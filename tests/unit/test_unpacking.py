@@ -217,3 +217,34 @@ def test_no_descriptor_is_left(tmp_path: Path) -> None:
                 _taken({"K": 0}, _about(["bytes", 0, 64]), make(tmp_path))
 
     assert before == len(list(Path("/proc/self/fd").iterdir()))
+
+
+_LARGE = 1 << 21
+
+
+@pytest.mark.parametrize(
+    ("flags", "only_ours", "is_mapped"),
+    [
+        (os.O_RDWR, True, True),
+        (os.O_RDWR, False, False),
+        (os.O_RDONLY, True, False),
+        (os.O_RDONLY, False, False),
+    ],
+)
+def test_what_others_may_hold_is_copied(flags: int, *, only_ours: bool, is_mapped: bool) -> None:
+    """A file without seals is taken as it is only if the run could write to it and is dead.
+
+    What a run could only read may be a grant: a file of the host's that somebody goes on changing.
+    """
+    somebodys = _memory(bytes(_LARGE), 0)
+    descriptor = os.open(f"/proc/self/fd/{somebodys}", flags)
+    about, owner = _about(["bytes", 0, _LARGE]), os.geteuid()
+
+    found: Any = unpacked(
+        {"K": 0}, about, descriptor, most_bytes=_MOST, owner=owner, only_ours=only_ours
+    )
+    os.close(descriptor)
+    os.pwrite(somebodys, b"x", 0)
+    os.close(somebodys)
+
+    assert (b"x" if is_mapped else b"\0") == found.to_bytes()[:1]

@@ -26,6 +26,7 @@ __all__ = [
     "run_bind",
     "run_mount",
     "run_proc",
+    "shelf",
     "tmpfs",
     "zygote_proc",
 ]
@@ -38,6 +39,7 @@ _AT_RECURSIVE = 0x8000
 # statvfs(2) flags that a remount in a user namespace must not lose, and their mount(2) flags
 _KEPT = ((1, 1), (2, 2), (4, 4), (8, 8), (1024, 1024), (2048, 2048), (4096, 1 << 21))
 _RUN_TMPFS = _NOSUID | _NODEV
+_LARGE_PAGES = ",huge=within_size"
 _RUN_PROC = _NOSUID | _NODEV | _NOEXEC | _RDONLY
 
 RUN_MOUNT_FLAGS = (_BIND, _BIND | _REC, _RUN_TMPFS, _RUN_TMPFS | _NOEXEC, _RUN_PROC)
@@ -122,9 +124,35 @@ def tmpfs(target: str, *, size: int, inodes: int, mode: int) -> None:
     _mount("tmpfs", target, "tmpfs", _NOSUID | _NODEV, options)
 
 
-def run_mount(target: str, *, size: int, inodes: int, mode: int, executable: bool) -> None:
+def shelf(place: str) -> typing.Tuple[int, bool]:
+    """A file system in memory that is in no tree: a descriptor of its folder is all there is of it.
+
+    Also whether the kernel gives large files in memory large pages, which cost a hundredth.
+    """
+    has_large_pages = True
+    try:
+        _mount("tmpfs", place, "tmpfs", _RUN_TMPFS | _NOEXEC, "mode=0700" + _LARGE_PAGES)
+    except OSError:  # a kernel built without them
+        has_large_pages = False
+        _mount("tmpfs", place, "tmpfs", _RUN_TMPFS | _NOEXEC, "mode=0700")
+    folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    call("umount2", text(place), _DETACH)
+    return folder, has_large_pages
+
+
+def run_mount(
+    target: str,
+    *,
+    size: int,
+    inodes: int,
+    mode: int,
+    executable: bool,
+    has_large_pages: bool = False,
+) -> None:
     """A run's own file system in memory."""
     options = "size=%d,nr_inodes=%d,mode=%04o" % (size, inodes, mode)
+    if has_large_pages:
+        options += _LARGE_PAGES
     _mount("tmpfs", target, "tmpfs", _RUN_TMPFS | (0 if executable else _NOEXEC), options)
 
 

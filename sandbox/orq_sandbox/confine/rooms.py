@@ -27,7 +27,7 @@ class Rooms(typing.NamedTuple):
     temporary: str
 
 
-def furnish(quantities: typing.Mapping[str, typing.Any]) -> Rooms:
+def furnish(quantities: typing.Mapping[str, typing.Any], *, has_large_pages: bool = False) -> Rooms:
     """Mount them in this process's own mount namespace and go there. Raises OSError.
 
     Both are of one memory file system, so that one cap on bytes and one on files hold for both.
@@ -35,7 +35,12 @@ def furnish(quantities: typing.Mapping[str, typing.Any]) -> Rooms:
     covered = _covered(quantities)
     size, inodes = quantities.get("tmp_bytes"), quantities.get("tmp_inodes")
     mounts.run_mount(
-        _ROOM, size=size or _TMP_BYTES, inodes=inodes or _TMP_INODES, mode=0o755, executable=True
+        _ROOM,
+        size=size or _TMP_BYTES,
+        inodes=inodes or _TMP_INODES,
+        mode=0o755,
+        executable=True,
+        has_large_pages=has_large_pages,
     )
     rooms = _below(_ROOM)
     mounts.run_bind(rooms.temporary, "/tmp")

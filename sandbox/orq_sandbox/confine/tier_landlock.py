@@ -43,6 +43,7 @@ class LandlockWall:
 
     tier = "landlock"
     is_all_disk_ours = False
+    shelf = -1
 
     def __init__(self, policy: Mapping, stages: Stages, interface: int) -> None:
         self.stages = stages

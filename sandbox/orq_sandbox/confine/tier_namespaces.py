@@ -63,14 +63,21 @@ _INNER = (
 
 
 class NamespacesWall:
-    """The wall around this zygote. Owns a descriptor of its pid namespace and one of its /proc."""
+    """The wall around this zygote. Owns a descriptor of its pid namespace and one of its /proc.
+
+    Its `shelf` is the folder of a file system in memory, which its zygote hands to the host.
+    """
 
     tier = "namespaces"
 
-    def __init__(self, policy: Mapping, stages: Stages, interface: int) -> None:
+    def __init__(
+        self, policy: Mapping, stages: Stages, interface: int, shelf: typing.Tuple[int, bool]
+    ) -> None:
         self.stages = stages
         self.landlock = interface
+        self.shelf = shelf[0]
         self._policy = policy
+        self._has_large_pages = shelf[1]
         self._pid_namespace = _held("/proc/self/ns/pid", os.O_RDONLY)
         self._proc = _held("/proc", os.O_PATH | os.O_DIRECTORY)
         self._of_run = _unshares(policy, interface)[1]
@@ -99,7 +106,7 @@ class NamespacesWall:
         with self.stages("run: unshare mount ipc"):
             namespaces.unshare(self._of_run)
         with self.stages("run: mounts"):
-            self._rooms = furnish({**self._policy, **run})
+            self._rooms = furnish({**self._policy, **run}, has_large_pages=self._has_large_pages)
         return self._rooms
 
     def is_disk_full(self) -> bool:
@@ -167,6 +174,7 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
     with stages("build root"):
         root.build(scratch, policy)
         mounts.zygote_proc(scratch + "/proc")
+        shelf = mounts.shelf(scratch + "/tmp")
     with stages("pivot_root"):
         mounts.change_root(scratch)
         root.seal()
@@ -186,7 +194,7 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
         mounts.zygote_proc("/proc")
         namespaces.set_hostname(policy.get("hostname", "sandbox"))
     with stages("assemble filters"):
-        wall = NamespacesWall(policy, stages, interface)
+        wall = NamespacesWall(policy, stages, interface, shelf)
         filter_ = _seal(policy, interface)
     with stages("capabilities"):
         capabilities.drop_bounding_set()

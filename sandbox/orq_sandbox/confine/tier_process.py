@@ -24,6 +24,7 @@ class ProcessWall:
 
     tier = "process"
     is_all_disk_ours = False
+    shelf = -1
     landlock = 0
 
     def __init__(self, policy: Mapping, stages: Stages) -> None:
