@@ -9,7 +9,7 @@ from pathlib import Path
 
 from orq_runtime import _fs
 from orq_runtime._run.bundle import stage
-from orq_runtime._supply import Supplier
+from orq_runtime._supply import Remembered, Supplier
 from orq_runtime._supply.store import Lease
 from orq_runtime.errors import RequestError, StoreError
 from orq_runtime.languages import language
@@ -56,22 +56,32 @@ class Provision:
             freshness=freshness,
         )
 
-    def request_of(self, target: Step | Path | str) -> tuple[SupplyRequest, tuple[Component, ...]]:
-        """What a step or a component's folder asks for, and the components that it lies in."""
+    def request_of(
+        self, target: Step | Path | str
+    ) -> tuple[SupplyRequest, tuple[Component, ...], tuple[str, ...]]:
+        """What a step or a component's folder asks for, and the components that it lies in.
+
+        Also the folders whose stamps change when the components may be others.
+        """
         if not isinstance(target, Step):
             component = self._supplier.component(Path(target))
-            return SupplyRequest(components=(component,), python=self._settings.python), (
-                component,
-            )
-        components = self._components(target)
+            request = SupplyRequest(components=(component,), python=self._settings.python)
+            return request, (component,), ()
+        components, places = self._components(target)
         speaker = language(target.language)
-        return speaker.supply_request(target, components, self._settings.python), components
+        request = speaker.supply_request(target, components, self._settings.python)
+        return request, components, places
 
-    def _components(self, step: Step) -> tuple[Component, ...]:
+    def _components(self, step: Step) -> tuple[tuple[Component, ...], tuple[str, ...]]:
+        places: list[str] = []
         if step.components:
-            return tuple(self._supplier.component(folder) for folder in step.components)
-        found = None if step.file is None else self._supplier.component_of(step.file)
-        return () if found is None else (found,)
+            found = tuple(self._supplier.component(folder) for folder in step.components)
+        else:
+            own = None if step.file is None else self._supplier.component_of(step.file, places)
+            found = () if own is None else (own,)
+        for component in found:
+            places += (f"{component.path}", f"{component.path}/src")
+        return found, tuple(dict.fromkeys(places))
 
     def environment(self, request: SupplyRequest) -> Environment:
         """The environment, leased until `close`: zygotes and spares live in it. Blocks."""
@@ -91,10 +101,23 @@ class Provision:
 
     def environment_at_hand(self, request: SupplyRequest) -> Environment:
         """The same without blocking. Raises `NotAtHand`."""
-        environment = self._supplier.at_hand(request)
-        if environment is None or environment.key not in self._leases:
+        remembered = self._supplier.at_hand(request)
+        if remembered is None or remembered.environment.key not in self._leases:
             raise NotAtHand
-        return environment
+        if not self._supplier.again(remembered):
+            raise NotAtHand
+        return remembered.environment
+
+    def remembered(self, request: SupplyRequest, environment: Environment) -> Remembered | None:
+        """What `is_given_again` asks about, where the environment was remembered."""
+        remembered = self._supplier.at_hand(request)
+        if remembered is None or remembered.environment.key != environment.key:
+            return None
+        return remembered
+
+    def is_given_again(self, remembered: Remembered) -> bool:
+        """Whether nothing has changed, so that its environment is still the one. Does not block."""
+        return self._supplier.again(remembered) and remembered.environment.key in self._leases
 
     def bundle(self, interpreter: Interpreter) -> Path:
         """The guest for an interpreter, kept until `close`. Blocks."""

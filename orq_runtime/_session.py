@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._prepared import Preparations, Prepared
 from orq_runtime._provision import NotAtHand, Provision
 from orq_runtime._run import codec
 from orq_runtime._run.cgroup import Leaf, Mechanism
-from orq_runtime._run.exceeded import as_measured
-from orq_runtime._run.guest import GUEST_VARIABLES, Guests
+from orq_runtime._run.exceeded import of_group
+from orq_runtime._run.guest import Guests
 from orq_runtime._run.handover import Handover, Share
 from orq_runtime._run.launch import Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
@@ -28,21 +29,18 @@ from orq_runtime._run.refused import with_reason
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.tender import Tender
 from orq_runtime._run.under_way import Run, too_late
-from orq_runtime._run.wall import grants_of_plan, wall_of
 from orq_runtime._run.zygote import OF_A_ZYGOTE, Zygote
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import Workshop
 from orq_runtime.errors import (
     InternalError,
     NeverStarted,
-    NotFound,
     OrqRuntimeError,
     RequestError,
     SandboxError,
     WallUnavailable,
 )
 from orq_runtime.events import Sink
-from orq_runtime.languages import language
 from orq_runtime.model.artifact import Wanted
 from orq_runtime.model.checks import Checks
 from orq_runtime.model.environment import (
@@ -54,7 +52,7 @@ from orq_runtime.model.environment import (
 from orq_runtime.model.keeps import Keeps
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
-from orq_runtime.model.plan import CALL, Manner, RunPlan, StartMode
+from orq_runtime.model.plan import CALL, Manner, StartMode
 from orq_runtime.model.policy import Policy
 from orq_runtime.model.stats import Stats
 from orq_runtime.model.step import Step
@@ -109,13 +107,17 @@ class Session:
             idle_seconds=keeps.idle_seconds,
         )
         self._provision = Provision(settings=settings, supplier=self.supplier)
+        self._preparations = Preparations(
+            self._provision,
+            tier=self.isolation,
+            policy=policy,
+            start_mode=start,
+            preload=keeps.preload,
+            has_cgroup=self._mechanism.has_cgroup,
+        )
+        self._held: tuple[Limits, Mapping[str, str]] = (_NO_LIMITS, {})
         self._is_closed = False
-        self._prewarmer: threading.Thread | None = None
-        if keeps.prewarm and start == "zygote":
-            self._prewarmer = threading.Thread(
-                target=self._prewarm, name="orq-prewarm", daemon=True
-            )
-            self._prewarmer.start()
+        self._prewarmer = self._prewarming() if keeps.prewarm and start == "zygote" else None
 
     # -- supply --------------------------------------------------------------------------------
 
@@ -140,6 +142,11 @@ class Session:
     def _start_zygote(self, what: Launch) -> Zygote:
         group = self._leaf(OF_A_ZYGOTE)
         return Zygote(self._guests, what, self._grounds.make(what.wall.tier), group)
+
+    def _prewarming(self) -> threading.Thread:
+        thread = threading.Thread(target=self._prewarm, name="orq-prewarm", daemon=True)
+        thread.start()
+        return thread
 
     def _prewarm(self) -> None:
         for step in self._keeps.prewarm:
@@ -174,33 +181,29 @@ class Session:
         started_ns = time.monotonic_ns()
         if self._is_closed:
             raise RequestError("the runtime is closed", hint="make another `Runtime`")
-        code = _code(step)
-        request, components = self._provision.request_of(step)
-        environment = (supply or self._provision.environment)(request)
-        supplied_ns = time.monotonic_ns()
-        plan = language(step.language).plan(step, components, environment, code)
-        bundle = self._provision.bundle(environment.interpreter)
-        handover = self._handover(plan, bundle)
-        packing = Packing(limits or self.limits, manner.checks, handover)
-        seal, environ = codec.new_seal(), {**GUEST_VARIABLES, **self.policy.environ}
+        limits = limits or self.limits
+        ready, supplied_ns = self._preparations.of(
+            step, limits, manner, supply or self._provision.environment
+        )
+        handover = self._handover(ready)
+        packing = Packing(limits, manner.checks, handover)
+        seal = codec.new_seal()
         try:
-            message = codec.encode_request(
-                plan, inputs or {}, environ=environ, seal=seal, packing=packing, manner=manner
-            )
-            launch = self._launch(plan, bundle, handover, limits or self.limits)
+            message = _message(ready, inputs or {}, seal, packing)
+            launch = self._launch(ready, handover, limits)
         except BaseException:
             handover.forget()
             raise
         return Run(
-            plan=plan,
+            plan=ready.plan,
             launch=launch,
             handover=handover,
-            limits=limits or self.limits,
+            limits=limits,
             checks=manner.checks,
             request=message,
             packing=packing,
             seal=seal,
-            is_cold=environment.origin == "built",
+            is_cold=ready.environment.origin == "built",
             started_ns=started_ns,
             start_mode=handover.start_mode,
             calls=manner.purpose == "call",
@@ -212,29 +215,20 @@ class Session:
             },
         )
 
-    def _handover(self, plan: RunPlan, bundle: Path) -> Handover:
+    def _handover(self, ready: Prepared) -> Handover:
         return Handover(
             self._share,
             tier=self.isolation,
-            granted=() if self.isolation == "process" else grants_of_plan(plan, bundle),
+            granted=ready.granted,
             policy=self.policy,
-            start_mode="exec" if plan.command else self._start_mode,
+            start_mode=ready.start_mode,
         )
 
-    def _launch(self, plan: RunPlan, bundle: Path, handover: Handover, limits: Limits) -> Launch:
-        preload = plan.preload if self._keeps.preload is None else self._keeps.preload
-        return Launch(
-            environment=plan.environment,
-            bundle=bundle,
-            wall=wall_of(
-                self.isolation,
-                self.policy,
-                limits,
-                handover.readable,
-                has_cgroup=self._mechanism.has_cgroup,
-            ),
-            preload=preload if handover.start_mode == "zygote" else (),
-            is_command=bool(plan.command),
+    def _launch(self, ready: Prepared, handover: Handover, limits: Limits) -> Launch:
+        if handover.readable is ready.granted and handover.start_mode == ready.start_mode:
+            return ready.launch
+        return self._preparations.launch(
+            ready.plan, ready.launch.bundle, limits, handover.readable, handover.start_mode
         )
 
     def prepare_at_hand(
@@ -320,8 +314,8 @@ class Session:
             raise InternalError("a run ends after it was claimed")
         outcome = conclude(run.machine, self._circumstances(run))
         if run.slot is not None:
-            outcome = as_measured(outcome, run.slot.leaf, run.limits)
             if not outcome.ok:
+                outcome = of_group(outcome, run.slot.leaf, run.limits)
                 outcome = with_reason(outcome, self.policy)
             elif run.wanted is not None:
                 outcome = self._collected(outcome, run.slot, run.wanted, run.limits)
@@ -355,6 +349,8 @@ class Session:
         return run.circumstances(self.isolation, self._enforced_by(run.limits))
 
     def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
+        if self._held[0] is limits:
+            return self._held[1]
         held = {**self._mechanism.enforced_by(limits), "open_files": "rlimit"}
         held["file_bytes"] = "rlimit"
         if limits.cpu_seconds is not None:
@@ -363,6 +359,7 @@ class Session:
         held["tmp_bytes"] = held["tmp_inodes"] = "tmpfs" if is_bounded else "unlimited"
         if not self._mechanism.has_cgroup and self.isolation != "namespaces":
             held["processes"] = "unlimited"  # the kernel would count all that this user runs
+        self._held = (limits, held)
         return held
 
     def stats(self) -> Stats:
@@ -383,15 +380,17 @@ class Session:
         self._workshop.close()
 
 
-def _code(step: Step) -> str:
-    if step.source is not None:
-        return step.source
-    if step.command:
-        return ""
-    assert step.file is not None  # a step has one of the three
-    try:
-        return step.file.read_text("utf-8", errors="replace")
-    except FileNotFoundError:
-        raise NotFound(f"no such file: `{step.file}`") from None
-    except OSError as error:
-        raise NotFound(f"cannot read `{step.file}`: {error.strerror}") from error
+def _message(ready: Prepared, inputs: Mapping[str, object], seal: bytes, packing: Packing) -> bytes:
+    if ready.plan.command:
+        return codec.encode_command(
+            ready.plan,
+            inputs,
+            environ=ready.environ,
+            seal=seal,
+            packing=packing,
+            manner=ready.manner,
+        )
+    allow_nan = ready.manner.checks.nan == "allow"
+    return codec.encode_request(
+        ready.about, inputs, seal=seal, packing=packing, allow_nan=allow_nan
+    )

@@ -44,6 +44,7 @@ class LegacyLeaf:
         self._made: dict[Home, Path] = {}
         self._joining: list[int] = []
         self._limits: Limits | None = None
+        self._peak: Path | None = None
 
     def _enter(self, controller: str) -> Path:
         """The controller's group, made when it is not there yet."""
@@ -78,6 +79,7 @@ class LegacyLeaf:
             for controller in self._homes:
                 if controller != "cpu":
                     self._enter(controller)
+            self._peak = self._folders["memory"] / "memory.max_usage_in_bytes"
         if before is None or before.memory_bytes != limits.memory_bytes:
             is_more = before is not None and limits.memory_bytes > before.memory_bytes
             self._set_memory(limits.memory_bytes // _PAGE * _PAGE, is_more=is_more)
@@ -143,7 +145,9 @@ class LegacyLeaf:
 
     def peak_bytes(self) -> int | None:
         """The most memory the run held at once."""
-        return self._number("memory", "memory.max_usage_in_bytes")
+        with contextlib.suppress(OSError, ValueError):
+            return None if self._peak is None else int(self._files.read(self._peak))
+        return None
 
     def cpu_seconds(self) -> float | None:
         """Processor time of everything that ran in the group; None without `cpuacct`."""

@@ -26,10 +26,12 @@ from orq_sandbox import wire
 __all__ = [
     "Result",
     "TooLarge",
+    "about_call",
     "decode_coerced",
     "decode_document",
     "decode_result",
     "decode_timings",
+    "encode_command",
     "encode_request",
     "new_seal",
 ]
@@ -67,24 +69,8 @@ def new_seal() -> bytes:
     return os.urandom(wire.SEAL_BYTES)
 
 
-def encode_request(
-    plan: RunPlan,
-    inputs: Mapping[str, object],
-    *,
-    environ: Mapping[str, str],
-    seal: bytes,
-    packing: Packing,
-    manner: Manner = CALL,
-) -> bytes:
-    """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON.
-
-    For each artifact among the inputs the step gets the path that the packing hands it over by;
-    what is large is packed, and the packing's file goes out with the frame.
-    """
-    if plan.command:
-        packing.takes_blobs = False  # a word of a command is text
-        texts = _texts(inputs, packing)
-        return argv.step_request(plan, texts, environ=environ, seal=seal, manner=manner)
+def about_call(plan: RunPlan, *, environ: Mapping[str, str], manner: Manner = CALL) -> bytes:
+    """What a REQUEST says beside the inputs, the same for each run of a plan: a JSON object."""
     about: dict[str, object] = {
         "file": None if plan.file is None else str(plan.file),
         "source": plan.source,
@@ -99,11 +85,41 @@ def encode_request(
     checks = manner.checks
     if checks != _STRICT:  # what the guest takes for granted
         about["checks"] = [checks.typecheck, checks.coerce, checks.nan]
-    mark, text = _inputs(inputs, packing, allow_nan=checks.nan == "allow")
-    if (blobs := packing.about()) is not None:
-        about["blobs"] = blobs
-    start = orjson.dumps(about)[:-1]
-    return wire.frame(wire.REQUEST, seal, mark, start, b',"inputs":', text, b"}")
+    return orjson.dumps(about)
+
+
+def encode_request(
+    about: bytes,
+    inputs: Mapping[str, object],
+    *,
+    seal: bytes,
+    packing: Packing,
+    allow_nan: bool = False,
+) -> bytes:
+    """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON.
+
+    For each artifact among the inputs the step gets the path that the packing hands it over by;
+    what is large is packed, and the packing's file goes out with the frame.
+    """
+    mark, text = _inputs(inputs, packing, allow_nan=allow_nan)
+    blobs = packing.about()
+    beside = b"" if blobs is None else b',"blobs":' + orjson.dumps(blobs)
+    return wire.frame(wire.REQUEST, seal, mark, about[:-1], beside, b',"inputs":', text, b"}")
+
+
+def encode_command(
+    plan: RunPlan,
+    inputs: Mapping[str, object],
+    *,
+    environ: Mapping[str, str],
+    seal: bytes,
+    packing: Packing,
+    manner: Manner = CALL,
+) -> bytes:
+    """The REQUEST frame of a step that is a command. Raises `BadCall` as `encode_request` does."""
+    packing.takes_blobs = False  # a word of a command is text
+    texts = _texts(inputs, packing)
+    return argv.step_request(plan, texts, environ=environ, seal=seal, manner=manner)
 
 
 def _inputs(

@@ -18,7 +18,7 @@ from orq_runtime._run.argv import command_request
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.cgroup import Mechanism
 from orq_runtime._run.codec import new_seal
-from orq_runtime._run.exceeded import as_measured
+from orq_runtime._run.exceeded import of_group
 from orq_runtime._run.ground import Grounds
 from orq_runtime._run.guest import GUEST_VARIABLES
 from orq_runtime._run.launch import launch_command, why_it_died
@@ -101,8 +101,9 @@ class Commands:
             wall_seconds=(time.monotonic_ns() - started_ns) / 1e9,
             timings={},
             enforced_by=self._mechanism.enforced_by(command.limits),
+            peak_memory_bytes=slot.leaf.peak_bytes(),
         )
-        return as_measured(conclude(machine, seen), slot.leaf, command.limits)
+        return of_group(conclude(machine, seen), slot.leaf, command.limits)
 
 
 def _give(folder: Path, uid: int) -> None:

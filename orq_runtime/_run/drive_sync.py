@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from typing import Final, Self
+from typing import Final
 
 from orq_runtime._run import drive
 from orq_runtime._run.machine import Machine
@@ -18,7 +14,6 @@ from orq_runtime._run.slot import Slot
 __all__ = ["Canceller", "run"]
 
 _MILLISECOND: Final = 1_000_000
-_INTERRUPTING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 class Canceller:
@@ -54,6 +49,8 @@ def run(machine: Machine, slot: Slot, request: bytes, canceller: Canceller | Non
     """Send the request and follow the run until its outcome is certain. Blocks.
 
     KeyboardInterrupt (or whatever else a signal handler raises) ends the run before it goes on.
+    Such an exception may come between a read and what is made of it. What is lost then is no loss:
+    nobody is told the outcome, and every state of the machine has an end without it.
     """
     driver = _Driver(machine, slot, request, canceller)
     try:
@@ -62,39 +59,6 @@ def run(machine: Machine, slot: Slot, request: bytes, canceller: Canceller | Non
         machine.stop("cancelled", time.monotonic_ns())
         driver.follow()
         raise
-
-
-class _Undisturbed:
-    """Within it a signal handler cannot raise between a read and what is made of it.
-
-    Signals wait; `heard` lets them through where nothing can be lost. Other threads than the main
-    one run no handlers.
-    """
-
-    def __init__(self) -> None:
-        self._is_main = threading.current_thread() is threading.main_thread()
-        self._before: set[signal.Signals | int] = set()
-
-    def __enter__(self) -> Self:
-        if self._is_main:
-            self._before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_main:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
-
-    @contextlib.contextmanager
-    def heard(self) -> Iterator[None]:
-        """Let signals through here."""
-        if not self._is_main:
-            yield
-            return
-        try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._before)
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
 
 
 class _Driver:
@@ -117,20 +81,17 @@ class _Driver:
 
     def follow(self) -> None:
         machine = self._machine
-        with _Undisturbed() as signals:
-            while not machine.is_settled:
-                if machine.is_answered:
-                    self._forget_request()
-                drive.obey(machine, self._slot)
-                patience = self._patience_ms()
-                with signals.heard():
-                    ready = self._poll.poll(patience)
-                now = time.monotonic_ns()
-                for descriptor, _ in ready:
-                    self._serve(descriptor, now)
-                drive.tick(machine, self._slot, now)
+        while not machine.is_settled:
+            if machine.is_answered:
+                self._forget_request()
             drive.obey(machine, self._slot)
-            drive.drain(machine, self._slot, self._names.values(), time.monotonic_ns())
+            ready = self._poll.poll(self._patience_ms())
+            now = time.monotonic_ns()
+            for descriptor, _ in ready:
+                self._serve(descriptor, now)
+            drive.tick(machine, self._slot, now)
+        drive.obey(machine, self._slot)
+        drive.drain(machine, self._slot, self._names.values(), time.monotonic_ns())
 
     def _serve(self, descriptor: int, now: int) -> None:
         if descriptor in self._names:

@@ -22,7 +22,7 @@ from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome
 
-__all__ = ["HINTS", "as_measured", "cpu_exceeded", "disk_exceeded"]
+__all__ = ["HINTS", "cpu_exceeded", "disk_exceeded", "of_group"]
 
 HINTS: Final = {
     "out_of_memory": "raise `memory_bytes` (`--memory`), or use less",
@@ -40,11 +40,8 @@ _LEAST_PART: Final = 0.75
 steal some, and accounts by a clock."""
 
 
-def as_measured(outcome: Outcome, leaf: Leaf, limits: Limits) -> Outcome:
-    """The outcome with what the run's group saw: its peak, and what it was refused."""
-    peak = leaf.peak_bytes()
-    if peak is not None:
-        outcome = replace(outcome, usage=replace(outcome.usage, peak_memory_bytes=peak))
+def of_group(outcome: Outcome, leaf: Leaf, limits: Limits) -> Outcome:
+    """The outcome of a run that ended badly, by what its group was refused."""
     is_death = outcome.verdict in _UNEXPLAINED or outcome.verdict in ("timeout", "disk_exceeded")
     if is_death and leaf.is_out_of_memory():
         message = f"the run needed more than {limits.memory_bytes} bytes of memory"

@@ -35,6 +35,10 @@ class Launch:
     preload: tuple[str, ...] = ()
     is_command: bool = False
 
+    def __hash__(self) -> int:
+        # asked for by each run: the few parts by which launches differ most
+        return hash((self.environment.key, self.wall.tier, self.preload))
+
 
 def launch(
     guests: Guests,

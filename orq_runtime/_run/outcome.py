@@ -15,7 +15,7 @@ from orq_runtime._run.exceeded import HINTS, cpu_exceeded, disk_exceeded
 from orq_runtime._run.machine import Conclusion, Machine
 from orq_runtime._run.report import decode_failure
 from orq_runtime.errors import ProtocolViolation
-from orq_runtime.model.checks import Checks
+from orq_runtime.model.checks import Checks, Coercion
 from orq_runtime.model.environment import Component
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
@@ -55,6 +55,7 @@ class Circumstances:
     A command ends well where a function leaves no result: by exit status 0. `plan` is None for a
     command that is no step. `blobs` is the file that came with the result, `owner` the host user
     that the run was; `only_ours`: whether nobody else can hold that file any more.
+    `peak_memory_bytes` is what the run's group saw, if it has one.
     """
 
     plan: RunPlan | None
@@ -70,6 +71,7 @@ class Circumstances:
     blobs: int = -1
     owner: int = -1
     only_ours: bool = False
+    peak_memory_bytes: int | None = None
 
     @property
     def environment_key(self) -> str:
@@ -90,38 +92,62 @@ def _concluded(machine: Machine, seen: Circumstances) -> Outcome:
     end = machine.conclusion()
     if seen.is_command and end.verdict == "no_result":
         end = replace(end, verdict="ok")
-    outcome = Outcome(
-        verdict=end.verdict,
+    try:
+        if end.verdict == "ok" and end.answer is not None:
+            return _answered(machine, end, end.answer, seen)
+        outcome = _ended(_outcome(machine, end, seen), end, seen)
+    except TooLarge as error:
+        failure = Failure(message=str(error))
+        outcome = _outcome(machine, end, seen, verdict="output_exceeded", failure=failure)
+        outcome = replace(outcome, hint=_SMALLER)
+    except wire.WireError as error:
+        failure = Failure(message=f"the answer is {error}")
+        outcome = _outcome(machine, end, seen, verdict="protocol_violation", failure=failure)
+    if outcome.verdict != "ok":
+        named = cpu_exceeded(outcome, end, seen.limits) or disk_exceeded(outcome, end, seen.limits)
+        outcome = named or outcome
+    return outcome if outcome.hint else replace(outcome, hint=_HINTS.get(outcome.verdict))
+
+
+def _outcome(
+    machine: Machine,
+    end: Conclusion,
+    seen: Circumstances,
+    *,
+    verdict: str | None = None,
+    value: object = None,
+    failure: Failure | None = None,
+    cpu_seconds: float | None = None,
+    peak_bytes: int | None = None,
+    timings: Mapping[str, float] | None = None,
+    coerced: tuple[Coercion, ...] = (),
+) -> Outcome:
+    """What was seen of a run, and what else is known; the run's group knows its peak best."""
+    if seen.peak_memory_bytes is not None:
+        peak_bytes = seen.peak_memory_bytes
+    elif end.peak_memory_bytes is not None:
+        peak_bytes = end.peak_memory_bytes
+    return Outcome(
+        verdict=verdict or end.verdict,
+        value=value,
+        failure=failure,
         began=end.began,
         start=seen.start,
         isolation=seen.isolation,
         enforced_by={**_ENFORCED, **seen.enforced_by},
         usage=Usage(
             wall_seconds=seen.wall_seconds,
-            cpu_seconds=end.cpu_seconds,
-            peak_memory_bytes=end.peak_memory_bytes,
+            cpu_seconds=cpu_seconds if end.cpu_seconds is None else end.cpu_seconds,
+            peak_memory_bytes=peak_bytes,
         ),
-        timings=seen.timings,
+        timings=seen.timings if timings is None else timings,
         stdout=machine.stdout.text(),
         stderr=machine.stderr.text(),
         stdout_dropped=machine.stdout.dropped,
         stderr_dropped=machine.stderr.dropped,
         environment=seen.environment_key,
+        coerced=coerced,
     )
-    try:
-        outcome = _with_answer(outcome, end, seen)
-    except TooLarge as error:
-        outcome = replace(
-            outcome, verdict="output_exceeded", failure=Failure(message=str(error)), hint=_SMALLER
-        )
-    except wire.WireError as error:
-        outcome = replace(
-            outcome, verdict="protocol_violation", failure=Failure(message=f"the answer is {error}")
-        )
-    if outcome.verdict != "ok":
-        named = cpu_exceeded(outcome, end, seen.limits) or disk_exceeded(outcome, end, seen.limits)
-        outcome = named or outcome
-    return outcome if outcome.hint else replace(outcome, hint=_HINTS.get(outcome.verdict))
 
 
 def never_began(reason: str, seen: Circumstances) -> Outcome:
@@ -140,31 +166,41 @@ def never_began(reason: str, seen: Circumstances) -> Outcome:
     )
 
 
-def _with_answer(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outcome:
-    if end.verdict == "ok" and end.answer is not None:
-        before_ns = time.monotonic_ns()
-        found = decode_result(end.answer, allow_nan=seen.checks.nan == "allow")
-        value = found.value
-        if found.blobs is not None or seen.blobs >= 0:
-            from orq_runtime._run.unpacking import unpacked  # start-up budget: few runs have any
+def _answered(machine: Machine, end: Conclusion, answer: bytes, seen: Circumstances) -> Outcome:
+    """The outcome of a run with a RESULT. Raises `TooLarge`, and `WireError` if it is none."""
+    before_ns = time.monotonic_ns()
+    found = decode_result(answer, allow_nan=seen.checks.nan == "allow")
+    value = found.value
+    if found.blobs is not None or seen.blobs >= 0:
+        from orq_runtime._run.unpacking import unpacked  # start-up budget: few runs have any
 
-            value = unpacked(
-                value,
-                found.blobs,
-                seen.blobs,
-                most_bytes=seen.limits.blob_bytes,
-                owner=seen.owner,
-                only_ours=seen.only_ours,
-            )
-        decoded = (time.monotonic_ns() - before_ns) / 1e9
-        if end.wait_status is None:
-            cpu_seconds, peak_bytes = found.usage
-            usage = replace(outcome.usage, cpu_seconds=cpu_seconds, peak_memory_bytes=peak_bytes)
-            outcome = replace(outcome, usage=usage)
-        timings = {**outcome.timings, **_phases(found.timings, end, seen)}
-        timings["receive"] = timings.get("receive", 0.0) + decoded
-        timings["total"] = timings.get("total", 0.0) + decoded
-        return replace(outcome, value=value, timings=timings, coerced=found.coerced)
+        value = unpacked(
+            value,
+            found.blobs,
+            seen.blobs,
+            most_bytes=seen.limits.blob_bytes,
+            owner=seen.owner,
+            only_ours=seen.only_ours,
+        )
+    decoded = (time.monotonic_ns() - before_ns) / 1e9
+    timings = {**seen.timings, **_phases(found.timings, end, seen)}
+    timings["receive"] = timings.get("receive", 0.0) + decoded
+    timings["total"] = timings.get("total", 0.0) + decoded
+    cpu_seconds, peak_bytes = found.usage
+    return _outcome(
+        machine,
+        end,
+        seen,
+        value=value,
+        cpu_seconds=cpu_seconds,
+        peak_bytes=peak_bytes,
+        timings=timings,
+        coerced=found.coerced,
+    )
+
+
+def _ended(outcome: Outcome, end: Conclusion, seen: Circumstances) -> Outcome:
+    """With what is known of a run that has no result. Raises `WireError`."""
     if end.verdict == "failure" and end.answer is not None:
         verdict, failure, laps, coerced = decode_failure(end.answer)
         failure, hint = _explained(verdict, failure, seen.plan.components if seen.plan else ())

@@ -73,6 +73,7 @@ class Run:
             only_ours=self._left_nobody(),
             blobs=-1 if self.slot is None else self.slot.take_blobs(),
             owner=-1 if self.slot is None else self.slot.owner,
+            peak_memory_bytes=None if self.slot is None else self.slot.leaf.peak_bytes(),
         )
 
     def _left_nobody(self) -> bool:

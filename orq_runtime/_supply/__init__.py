@@ -1,5 +1,6 @@
 """Supply: from dependency declarations to content-addressed, immutable environments."""
 
+from orq_runtime._supply.memo import Remembered
 from orq_runtime._supply.supplier import Supplier
 
-__all__ = ["Supplier"]
+__all__ = ["Remembered", "Supplier"]

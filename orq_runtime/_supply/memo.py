@@ -36,7 +36,7 @@ from orq_runtime.model.environment import (
 )
 from orq_runtime.settings import Settings
 
-__all__ = ["Memo"]
+__all__ = ["Memo", "Remembered"]
 
 _RECIPE = 3
 _MOST_IN_MEMORY = 512
@@ -48,13 +48,19 @@ class _Unseen(Exception):
 
 
 @dataclass(slots=True)
-class _Remembered:
+class Remembered:
     """An answer by place. `paths` have had `seen` when it was read."""
 
     paths: list[str]
     seen: list[Stamp]
     environment: Environment
     interpreter: str
+
+    def holds(self) -> bool:
+        """Whether nothing that it was made from has changed, and all that it names is there."""
+        if stamps(self.paths) != self.seen:
+            return False
+        return _is_whole(self.environment, self.interpreter)
 
 
 class Memo:
@@ -63,7 +69,7 @@ class Memo:
     def __init__(self, *, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
-        self._at_hand: dict[SupplyRequest, _Remembered] = {}
+        self._at_hand: dict[SupplyRequest, Remembered] = {}
 
     def recall(self, request: SupplyRequest) -> Environment | None:
         """The environment of the request, if nothing that counts has changed."""
@@ -79,11 +85,9 @@ class Memo:
             self._keep_by_place(place, request, environment, (), read_ns)
         return environment
 
-    def at_hand(self, request: SupplyRequest) -> Environment | None:
-        """The same without reading: for what this process was asked before. Does not block."""
-        if request.freshness.is_new or request not in self._at_hand:
-            return None
-        return self._unchanged(request)
+    def at_hand(self, request: SupplyRequest) -> Remembered | None:
+        """What this process was answered before, whether it holds or not. Does not block."""
+        return None if request.freshness.is_new else self._at_hand.get(request)
 
     def keep(
         self,
@@ -110,11 +114,9 @@ class Memo:
             if answer is None:
                 return None
             self._at_hand[request] = answer
-        if stamps(answer.paths) != answer.seen:
-            return None
-        return answer.environment if _is_whole(answer.environment, answer.interpreter) else None
+        return answer.environment if answer.holds() else None
 
-    def _read_by_place(self, key: str, place: Digest) -> _Remembered | None:
+    def _read_by_place(self, key: str, place: Digest) -> Remembered | None:
         document = read_json(self._file(key))
         if document is None or not is_preimage(document.get("preimage"), place):
             return None
@@ -122,7 +124,7 @@ class Memo:
             paths, seen = document["paths"], document["seen"]
             assert isinstance(paths, list)
             assert isinstance(seen, list)
-            return _Remembered(
+            return Remembered(
                 paths=paths,
                 seen=[None if stamp is None else tuple(stamp) for stamp in seen],
                 environment=_environment(document["environment"]),
@@ -152,7 +154,7 @@ class Memo:
         environment = replace(environment, origin="hit")
         while len(self._at_hand) >= _MOST_IN_MEMORY:
             self._at_hand.pop(next(iter(self._at_hand)), None)
-        self._at_hand[request] = _Remembered(paths, seen, environment, str(answer["interpreter"]))
+        self._at_hand[request] = Remembered(paths, seen, environment, str(answer["interpreter"]))
         answer.update(paths=paths, seen=seen, preimage=place.preimage())
         self._write(key, answer)
         return True

@@ -68,6 +68,7 @@ class Store:
         self.uv_cache = self.root / "uv"
         self.home = self.root / "home"
         self.wait_seconds = wait_seconds
+        self._touched: dict[str, int] = {}
 
     def guard(self, kind: str, key: str) -> Path:
         """The lock file of one thing: shared by its leases, exclusive to take it away."""
@@ -162,10 +163,16 @@ class Store:
         """A private folder on the store's file system, gone at the end unless published."""
         return _fs.scratch(self.staging)
 
-    def touch(self, key: str) -> None:
-        """Note that an environment was used now; a store that cannot be written notes nothing."""
+    def touch(self, key: str, *, again_seconds: float = 0.0) -> None:
+        """Note that an environment was used now; a store that cannot be written notes nothing.
+
+        Nothing is noted where this was done less than `again_seconds` ago.
+        """
         path = f"{self.used}/{key}"
         now = time.time_ns()  # the kernel's own stamps stand still for milliseconds
+        if abs(now - self._touched.get(key, 0)) < again_seconds * 1e9:
+            return
+        self._touched[key] = now
         with contextlib.suppress(OSError):
             try:
                 os.utime(path, ns=(now, now))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orq_runtime._supply.interpreters import Interpreters
-from orq_runtime._supply.memo import Memo
+from orq_runtime._supply.memo import Memo, Remembered
 from orq_runtime._supply.store import Lease, Store
 from orq_runtime.errors import BadComponent, InternalError, InterpreterNotFound
 from orq_runtime.events import Event, Sink, ignore
@@ -40,6 +40,7 @@ __all__ = ["Supplier"]
 
 _DECLARATIONS = ("requirements.txt", "pyproject.toml", "setup.py", "setup.cfg")
 _VENDOR = "vendor"
+_TOUCH_SECONDS = 60.0  # cleaning by age counts in days
 _SOURCE_ROOTS = ("src/python", "src")
 
 
@@ -76,11 +77,11 @@ class Supplier:
 
     # -- components ----------------------------------------------------------------------------
 
-    def component_of(self, file: Path) -> Component | None:
+    def component_of(self, file: Path, places: list[str] | None = None) -> Component | None:
         """The component of a step's file: the nearest folder upwards with a declaration file.
 
         None without one. The search stops before the home folder, before a folder that anybody may
-        write to, and at a file-system boundary.
+        write to, and at a file-system boundary. The folders looked into are added to `places`.
         """
         folder = Path(os.path.abspath(file)).parent  # noqa: PTH100 - keep links as they were named
         try:
@@ -89,6 +90,8 @@ class Supplier:
                 status = folder.stat()
                 if status.st_dev != device or status.st_mode & stat.S_IWOTH:
                     return None
+                if places is not None:
+                    places.append(str(folder))
                 if any(os.path.lexists(folder / name) for name in _DECLARATIONS):
                     return self.component(folder)
                 if (folder / _VENDOR).is_dir():
@@ -123,13 +126,18 @@ class Supplier:
         self._store.touch(environment.key)
         return environment
 
-    def at_hand(self, request: SupplyRequest) -> Environment | None:
-        """The environment of a request that was answered before and holds. Does not block."""
-        environment = self._memo.at_hand(request)
-        if environment is not None:
-            self._sink(Event(phase="hit", state="done", subject=environment.key))
-            self._store.touch(environment.key)
-        return environment
+    def at_hand(self, request: SupplyRequest) -> Remembered | None:
+        """What a request was answered with before, for `again`. Does not block."""
+        return self._memo.at_hand(request)
+
+    def again(self, remembered: Remembered) -> bool:
+        """Whether that answer is given again: it holds, and is used now. Does not block."""
+        if not remembered.holds():
+            return False
+        key = remembered.environment.key
+        self._sink(Event(phase="hit", state="done", subject=key))
+        self._store.touch(key, again_seconds=_TOUCH_SECONDS)
+        return True
 
     def explain(self, request: SupplyRequest) -> Explanation:
         """Supply, and say why the environment was found or had to be made. Blocks."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from orq_runtime._run import drive_sync
+from orq_runtime._run.drive_sync import Canceller
 from orq_runtime._run.guest import Guests
 from orq_runtime._session import Run, Session
 from orq_runtime.cli import jsontext
@@ -16,7 +17,7 @@ from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.explain import explain_error, explain_outcome, note, verdict_of_error
 from orq_runtime.cli.inputs import read_inputs
 from orq_runtime.cli.options import Options
-from orq_runtime.cli.signals import Ended
+from orq_runtime.cli.signals import Ended, ringing_by_signal
 from orq_runtime.cli.stream import progress_of, put_document, put_error
 from orq_runtime.cli.targets import Target, named_components
 from orq_runtime.cli.terminal import put, say
@@ -182,17 +183,13 @@ def _policy(options: Options, devices: Iterable[Path] = ()) -> Policy:
 
 
 def _driven(session: Session, prepared: Run) -> tuple[Outcome, Ended | None]:
-    ended = None
     try:
         slot, machine = session.claim(prepared)
-        drive_sync.run(machine, slot, prepared.request)
     except SandboxError as error:
         return session.refuse(prepared, error), None
-    except Ended as signalled:
-        if prepared.machine is None:
-            raise
-        ended = signalled
-    return session.finish(prepared), ended
+    with contextlib.closing(Canceller()) as canceller, ringing_by_signal(canceller.cancel) as rung:
+        drive_sync.run(machine, slot, prepared.request, canceller)
+    return session.finish(prepared), Ended(rung[0]) if rung else None
 
 
 def show_streams(outcome: Outcome) -> None:

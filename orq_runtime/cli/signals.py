@@ -6,7 +6,7 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 __all__ = ["Ended", "ending_by_signal"]
@@ -37,12 +37,34 @@ def ending_by_signal() -> Iterator[None]:
             last = now
             raise Ended(number)
 
+    with _handled(end):
+        yield
+
+
+@contextlib.contextmanager
+def ringing_by_signal(ring: Callable[[], None]) -> Iterator[list[int]]:
+    """Have those signals call `ring` and be listed, in place of an exception.
+
+    An exception may come between a read and what is made of it, and what a run printed be lost.
+    """
+    rung: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        rung.append(number)
+        ring()
+
+    with _handled(note):
+        yield rung
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     before = {}
     try:
         for number in _ENDING:
             # one that is ignored stays so: `nohup` means it
             if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, end)
+                before[number] = signal.signal(number, handler)
     except ValueError:  # not the main thread: signals are the caller's then
         pass
     try:

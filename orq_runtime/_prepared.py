@@ -1,0 +1,167 @@
+"""What all runs of a step have in common: prepared once, and taken again while it holds.
+
+Rules of this file:
+
+1. It is kept for a step, its limits and its manner. Each run looks whether anything that the step's
+   environment was made from bears another stamp; if so, all is prepared anew.
+2. What differs from run to run (inputs, artifacts, the seal) is no part of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from orq_runtime._provision import Provision
+from orq_runtime._run import codec
+from orq_runtime._run.guest import GUEST_VARIABLES
+from orq_runtime._run.launch import Launch
+from orq_runtime._run.wall import grants_of_plan, wall_of
+from orq_runtime._supply import Remembered
+from orq_runtime._supply.seen import Stamp, is_settled, stamps
+from orq_runtime.errors import NotFound
+from orq_runtime.languages import language
+from orq_runtime.model.environment import Environment, SupplyRequest
+from orq_runtime.model.limits import Limits
+from orq_runtime.model.plan import Manner, RunPlan, StartMode
+from orq_runtime.model.policy import Policy
+from orq_runtime.model.step import Step
+
+__all__ = ["Preparations", "Prepared"]
+
+_MOST_KEPT: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A step made ready to run. `granted` is what its wall grants where no artifacts come.
+
+    `launch` is for that, `about` what a request says beside the inputs (empty for a command).
+    `places` had the stamps `seen` when the step's components were looked for.
+    """
+
+    step: Step
+    limits: Limits
+    manner: Manner
+    remembered: Remembered | None
+    places: tuple[str, ...]
+    seen: list[Stamp]
+    environment: Environment
+    plan: RunPlan
+    start_mode: StartMode
+    granted: tuple[str, ...]
+    launch: Launch
+    environ: Mapping[str, str]
+    about: bytes
+
+    def is_for(self, step: Step, limits: Limits, manner: Manner) -> bool:
+        """Whether it was prepared for these."""
+        return self.step is step and self.limits == limits and self.manner == manner
+
+
+class Preparations:
+    """Those of one session. Safe for several threads."""
+
+    def __init__(
+        self,
+        provision: Provision,
+        *,
+        tier: str,
+        policy: Policy,
+        start_mode: StartMode,
+        preload: tuple[str, ...] | None,
+        has_cgroup: bool,
+    ) -> None:
+        self._provision = provision
+        self._tier = tier
+        self._policy = policy
+        self._start_mode = start_mode
+        self._preload = preload
+        self._has_cgroup = has_cgroup
+        self._environ = {**GUEST_VARIABLES, **policy.environ}
+        self._kept: dict[int, Prepared] = {}
+
+    def of(
+        self,
+        step: Step,
+        limits: Limits,
+        manner: Manner,
+        supply: Callable[[SupplyRequest], Environment],
+    ) -> tuple[Prepared, int]:
+        """The step made ready, and when its environment was there. Raises what `supply` raises."""
+        kept = self._kept.get(id(step))
+        if kept is not None and kept.is_for(step, limits, manner) and self._holds(kept):
+            return kept, time.monotonic_ns()
+        code = _code(step)
+        read_ns = time.time_ns()
+        request, components, places = self._provision.request_of(step)
+        seen = stamps(places)
+        environment = supply(request)
+        remembered = self._provision.remembered(request, environment)
+        supplied_ns = time.monotonic_ns()
+        plan = language(step.language).plan(step, components, environment, code)
+        bundle = self._provision.bundle(environment.interpreter)
+        granted = () if self._tier == "process" else grants_of_plan(plan, bundle)
+        start_mode = "exec" if plan.command else self._start_mode
+        prepared = Prepared(
+            step=step,
+            limits=limits,
+            manner=manner,
+            remembered=remembered,
+            places=places,
+            seen=seen,
+            environment=environment,
+            plan=plan,
+            start_mode=start_mode,
+            granted=granted,
+            launch=self.launch(plan, bundle, limits, granted, start_mode),
+            environ=self._environ,
+            about=b""
+            if plan.command
+            else codec.about_call(plan, environ=self._environ, manner=manner),
+        )
+        if remembered is not None and environment.origin == "hit" and is_settled(seen, read_ns):
+            while len(self._kept) >= _MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[id(step)] = prepared
+        return prepared, supplied_ns
+
+    def _holds(self, kept: Prepared) -> bool:
+        if kept.remembered is None or stamps(kept.places) != kept.seen:
+            return False
+        return self._provision.is_given_again(kept.remembered)
+
+    def launch(
+        self,
+        plan: RunPlan,
+        bundle: Path,
+        limits: Limits,
+        readable: tuple[str, ...],
+        start_mode: StartMode,
+    ) -> Launch:
+        """What a guest is started from that serves this plan and may read all that."""
+        preload = plan.preload if self._preload is None else self._preload
+        return Launch(
+            environment=plan.environment,
+            bundle=bundle,
+            wall=wall_of(self._tier, self._policy, limits, readable, has_cgroup=self._has_cgroup),
+            preload=preload if start_mode == "zygote" else (),
+            is_command=bool(plan.command),
+        )
+
+
+def _code(step: Step) -> str:
+    if step.source is not None:
+        return step.source
+    if step.command:
+        return ""
+    assert step.file is not None  # a step has one of the three
+    try:
+        return step.file.read_text("utf-8", errors="replace")
+    except FileNotFoundError:
+        raise NotFound(f"no such file: `{step.file}`") from None
+    except OSError as error:
+        raise NotFound(f"cannot read `{step.file}`: {error.strerror}") from error
