@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from orq_runtime._run import argv, exact
+from orq_runtime._run.nulls import may_hold_nan
 from orq_runtime._run.packing import Packing
 from orq_runtime._run.plain import Walk, simpler_with
 from orq_runtime.errors import BadCall
@@ -44,7 +45,6 @@ _COERCED_PARTS: Final = {"path", "how", "value", "became"}
 _RESULT_PARTS: Final = {"timings", "usage", "value"}
 _MOST_COERCED: Final = 256
 _LONGEST_TEXT: Final = 4096
-_NEVER_NAN: Final = {int, str, bool, type(None)}
 _LAPS = frozenset(
     ("received", "decode", "load", "bind", "convert", "check", "call", "check_result", "encode")
 )
@@ -131,7 +131,7 @@ def _inputs(
         # dataclasses come to `simpler`, because an artifact is one
         text = orjson.dumps(dict(inputs), simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
         # null is what orjson makes of NaN, which is not equal to what is read back
-        if b"null" not in text or orjson.loads(text) == inputs or not _may_hold_nan(inputs):
+        if b"null" not in text or not may_hold_nan(inputs) or orjson.loads(text) == inputs:
             return _PLAIN, text
     except orjson.JSONEncodeError:
         pass
@@ -153,23 +153,6 @@ def _texts(inputs: Mapping[str, object], packing: Packing) -> dict[str, str]:
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in values.items()
     }
-
-
-def _may_hold_nan(value: object) -> bool:
-    """Whether a null of orjson's may have been a NaN; orjson has written the value, so it ends."""
-    if type(value) is float:
-        return not math.isfinite(value)
-    if isinstance(value, Mapping):
-        return _may_hold_nan(list(value.values()))
-    if not isinstance(value, list | tuple):
-        # what orjson gets from `simpler` may hold anything
-        return type(value) not in _NEVER_NAN
-    kinds = set(map(type, value))
-    if kinds <= _NEVER_NAN:
-        return False
-    if kinds == {float}:
-        return not all(map(math.isfinite, value))
-    return any(map(_may_hold_nan, value))
 
 
 def decode_result(body: bytes, *, allow_nan: bool = False) -> Result:

@@ -32,6 +32,7 @@ _LARGEST = 1 << 63
 _MOST_BITS = 330_000  # what the host reads: 100 000 digits
 _LONG_TEXT = 4 << 20
 _LOOKED_AT = 1000
+_LARGE = 1 << 20
 _BYTES = (bytes, bytearray, memoryview)
 _LIBRARIES = ("numpy", "pandas", "pyarrow")
 _MAY_BE_LARGE = 1 << 12  # items: of a memoryview they have a size of their own
@@ -41,7 +42,16 @@ _DEEPEST = 250  # orjson's own bound is 254
 def decode(json: typing.Any, document: typing.Union[bytes, memoryview]) -> typing.Any:
     """The value of a marked document from the host."""
     if document[:1] == PLAIN:
-        return json.loads(memoryview(document)[1:])
+        text = memoryview(document)[1:]
+        if text.nbytes < _LARGE:
+            return json.loads(text)
+        was_on = gc.isenabled()
+        gc.disable()  # all that is made is kept: four times as fast
+        try:
+            return json.loads(text)
+        finally:
+            if was_on:
+                gc.enable()
     import json as exact
 
     longest = _lift_limit(0)
@@ -123,8 +133,13 @@ def encode(
             text = json.dumps(value, default=simpler, option=options)
         except (TypeError, ValueError, RecursionError):
             pass
-    if text is not None and (b"null" not in text or _is_true(json, text, value)):
-        return PLAIN + text
+    if text is not None:
+        if b"null" not in text:
+            return PLAIN + text
+        nulls = later.part("nulls")  # not needed by most results
+
+        if nulls.are_true(json, text, value):
+            return PLAIN + text
     if beside is not None:
         beside.clear()
     walk = _Walk(simpler, allow_nan=allow_nan)
@@ -136,50 +151,6 @@ def encode(
         written = exact.dumps(made, ensure_ascii=False, separators=(",", ":")).encode()
         return (NOT_FINITE if walk.has_nan else BIG if walk.has_big else PLAIN) + written
     return PLAIN + json.dumps(made)
-
-
-def _is_true(json: typing.Any, text: bytes, value: typing.Any) -> bool:
-    """Whether each null of orjson's was one: a NaN is not equal to what is read back."""
-    if len(text) <= _READ_BACK:
-        try:
-            gc.disable()  # all that is made here is kept to the end: four times as fast
-            if (json.loads(text) == value) is True:
-                return True
-        except Exception:  # what compares with the step's own classes is the step's own code
-            pass
-        finally:
-            gc.enable()
-    return not _may_hold_nan(value)
-
-
-def _may_hold_nan(value: object) -> bool:
-    """Whether a null may have been a NaN; looks at items by the million.
-
-    Only lists, dicts and single values of JSON's own are known not to hold one.
-    """
-    left: typing.List[typing.List[typing.Any]] = [[value]]
-    while left:
-        items = left.pop()
-        kinds = set(map(type, items))
-        if float in kinds:
-            numbers = items if len(kinds) == 1 else [n for n in items if type(n) is float]
-            if not all(math.isfinite(number) for number in numbers):
-                return True
-        kinds -= _NEVER_NAN
-        if not kinds <= {float, list, dict}:
-            return True
-        if list in kinds:
-            left += [item for item in items if type(item) is list]
-        if dict in kinds:
-            left += [list(item.values()) for item in items if type(item) is dict]
-        if len(left) > _MOST_NESTED:
-            return True  # perhaps a list that holds itself
-    return False
-
-
-_NEVER_NAN = {int, str, bool, type(None)}
-_MOST_NESTED = 10_000_000
-_READ_BACK = 32 << 20
 
 
 def _holds_long_text(value: object) -> bool:
