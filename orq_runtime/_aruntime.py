@@ -356,7 +356,7 @@ class AsyncRuntime:
             slot, machine = claimed
         except SandboxError as error:
             return session.refuse(run, error)
-        await drive_async.run(machine, slot, run.request)
+        await drive_async.run(machine, slot)
         if run.wanted is None and not slot.has_blobs:
             return session.finish(run)
         collecting = asyncio.ensure_future(asyncio.to_thread(session.finish, run))

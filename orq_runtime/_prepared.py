@@ -25,6 +25,7 @@ from orq_runtime._supply.seen import Stamp, is_settled, stamps
 from orq_runtime.errors import NotFound
 from orq_runtime.languages import language
 from orq_runtime.model.environment import Environment, SupplyRequest
+from orq_runtime.model.keeps import Keeps
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.plan import Manner, RunPlan, StartMode
 from orq_runtime.model.policy import Policy
@@ -72,14 +73,14 @@ class Preparations:
         tier: str,
         policy: Policy,
         start_mode: StartMode,
-        preload: tuple[str, ...] | None,
+        keeps: Keeps,
         has_cgroup: bool,
     ) -> None:
         self._provision = provision
         self._tier = tier
         self._policy = policy
         self._start_mode = start_mode
-        self._preload = preload
+        self._keeps = keeps
         self._has_cgroup = has_cgroup
         self._environ = {**GUEST_VARIABLES, **policy.environ}
         self._kept: dict[int, Prepared] = {}
@@ -119,9 +120,7 @@ class Preparations:
             granted=granted,
             launch=self.launch(plan, bundle, limits, granted, start_mode),
             environ=self._environ,
-            about=b""
-            if plan.command
-            else codec.about_call(plan, environ=self._environ, manner=manner),
+            about=b"" if plan.command else self._about(plan, manner),
         )
         if remembered is not None and environment.origin == "hit" and is_settled(seen, read_ns):
             while len(self._kept) >= _MOST_KEPT:
@@ -134,6 +133,13 @@ class Preparations:
             return False
         return self._provision.is_given_again(kept.remembered)
 
+    def _about(self, plan: RunPlan, manner: Manner) -> bytes:
+        stamp = None if plan.file is None else stamps([str(plan.file)])[0]
+        binds = self._keeps.bind and manner.purpose == "call"
+        return codec.about_call(
+            plan, environ=self._environ, manner=manner, stamp=stamp, binds=binds
+        )
+
     def launch(
         self,
         plan: RunPlan,
@@ -143,7 +149,7 @@ class Preparations:
         start_mode: StartMode,
     ) -> Launch:
         """What a guest is started from that serves this plan and may read all that."""
-        preload = plan.preload if self._preload is None else self._preload
+        preload = plan.preload if self._keeps.preload is None else self._keeps.preload
         return Launch(
             environment=plan.environment,
             bundle=bundle,

@@ -335,7 +335,7 @@ class Runtime:
             slot, machine = self._session.claim(run)
         except SandboxError as error:
             return self._session.refuse(run, error)
-        drive_sync.run(machine, slot, run.request, canceller)
+        drive_sync.run(machine, slot, canceller)
         return self._session.finish(run)
 
 

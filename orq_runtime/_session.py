@@ -112,7 +112,7 @@ class Session:
             tier=self.isolation,
             policy=policy,
             start_mode=start,
-            preload=keeps.preload,
+            keeps=keeps,
             has_cgroup=self._mechanism.has_cgroup,
         )
         self._held: tuple[Limits, Mapping[str, str]] = (_NO_LIMITS, {})
@@ -200,7 +200,7 @@ class Session:
             handover=handover,
             limits=limits,
             checks=manner.checks,
-            request=message,
+            asked=message,
             packing=packing,
             seal=seal,
             is_cold=ready.environment.origin == "built",
@@ -250,7 +250,7 @@ class Session:
     def claim_at_hand(self, run: Run) -> tuple[Slot, Machine] | None:
         """A child that is parked already, if there is one. Does not block."""
         before = time.monotonic_ns()
-        slot = None if run.start_mode == "exec" else self._pool.claim_parked(run.launch)
+        slot = None if run.start_mode == "exec" else self._pool.claim_parked(run.launch, run.about)
         if slot is None:
             return None
         run.start = "hot"
@@ -279,7 +279,7 @@ class Session:
             ground = self._grounds.make(self.isolation)
             slot = launch_exec(self._guests, run.launch, ground, self._leaf())
         else:
-            slot, run.start = self._pool.claim(run.launch)
+            slot, run.start = self._pool.claim(run.launch, run.about)
         return self._claimed(run, slot, before)
 
     def _claimed(self, run: Run, slot: Slot, before: int) -> tuple[Slot, Machine]:
@@ -298,6 +298,7 @@ class Session:
         now = time.monotonic_ns()
         run.timings["claim"] = (now - before) / 1e9
         run.sent_ns = now
+        run.send(slot)  # first: all that follows is done while the child works
         deadline_ns = now + int(run.limits.wall_seconds * 1e9)
         run.machine = Machine(
             run.limits,
@@ -380,7 +381,9 @@ class Session:
         self._workshop.close()
 
 
-def _message(ready: Prepared, inputs: Mapping[str, object], seal: bytes, packing: Packing) -> bytes:
+def _message(
+    ready: Prepared, inputs: Mapping[str, object], seal: bytes, packing: Packing
+) -> codec.Request | bytes:
     if ready.plan.command:
         return codec.encode_command(
             ready.plan,

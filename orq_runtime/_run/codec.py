@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -25,6 +25,7 @@ from orq_runtime.model.plan import CALL, Manner, RunPlan
 from orq_sandbox import wire
 
 __all__ = [
+    "Request",
     "Result",
     "TooLarge",
     "about_call",
@@ -69,8 +70,19 @@ def new_seal() -> bytes:
     return os.urandom(wire.SEAL_BYTES)
 
 
-def about_call(plan: RunPlan, *, environ: Mapping[str, str], manner: Manner = CALL) -> bytes:
-    """What a REQUEST says beside the inputs, the same for each run of a plan: a JSON object."""
+def about_call(
+    plan: RunPlan,
+    *,
+    environ: Mapping[str, str],
+    manner: Manner = CALL,
+    stamp: Sequence[int] | None = None,
+    binds: bool = False,
+) -> bytes:
+    """What a REQUEST says beside the inputs, the same for each run of a plan: a JSON object.
+
+    `stamp` is of the step's file: another content is another step. With `binds` a child that knows
+    this ahead executes the module ahead, too.
+    """
     about: dict[str, object] = {
         "file": None if plan.file is None else str(plan.file),
         "source": plan.source,
@@ -78,6 +90,10 @@ def about_call(plan: RunPlan, *, environ: Mapping[str, str], manner: Manner = CA
         "roots": [str(root) for root in plan.import_roots],
         "environ": dict(environ),
     }
+    if stamp is not None:
+        about["stamp"] = list(stamp)
+    if binds:
+        about["bind"] = True
     if manner.shows_locals:
         about["locals"] = True
     if manner.purpose != "call":
@@ -95,16 +111,29 @@ def encode_request(
     seal: bytes,
     packing: Packing,
     allow_nan: bool = False,
-) -> bytes:
-    """The REQUEST frame of a call. Raises `BadCall` naming the input that is not JSON.
+) -> Request:
+    """The REQUEST of a call. Raises `BadCall` naming the input that is not JSON.
 
     For each artifact among the inputs the step gets the path that the packing hands it over by;
     what is large is packed, and the packing's file goes out with the frame.
     """
     mark, text = _inputs(inputs, packing, allow_nan=allow_nan)
     blobs = packing.about()
-    beside = b"" if blobs is None else b',"blobs":' + orjson.dumps(blobs)
-    return wire.frame(wire.REQUEST, seal, mark, about[:-1], beside, b',"inputs":', text, b"}")
+    beside = b"" if blobs is None else b'"blobs":' + orjson.dumps(blobs) + b","
+    return Request(about, (seal, mark), (beside, b'"inputs":', text, b"}"))
+
+
+class Request(NamedTuple):
+    """A REQUEST that is not framed yet: what it is `about` its child may know already."""
+
+    about: bytes
+    start: tuple[bytes, ...]
+    rest: tuple[bytes, ...]
+
+    def frame(self, known: bytes) -> bytes:
+        """Its frame, for a child that knows that much."""
+        about = b"{" if known and known == self.about else self.about[:-1] + b","
+        return wire.frame(wire.REQUEST, *self.start, about, *self.rest)
 
 
 def encode_command(

@@ -58,7 +58,8 @@ class Commands:
         try:
             deadline_ns = started_ns + int(command.limits.wall_seconds * 1e9)
             machine = Machine(command.limits, deadline_ns=deadline_ns, seal=seal)
-            drive_sync.run(machine, slot, request)
+            slot.begin(request)
+            drive_sync.run(machine, slot)
             outcome = self._outcome(command, slot, machine, started_ns)
             if outcome.verdict == "never_started" and slot.process is not None:
                 raise why_it_died(slot.process, "the guest of a command")

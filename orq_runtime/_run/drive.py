@@ -9,31 +9,11 @@ from typing import Final
 from orq_runtime._run.machine import TERM_GRACE_MS, Machine, Order
 from orq_runtime._run.slot import Slot
 
-__all__ = ["STREAMS", "Sender", "drain", "obey", "receive", "tick", "wake_ns"]
+__all__ = ["STREAMS", "drain", "obey", "receive", "tick", "wake_ns"]
 
 STREAMS: Final = ("result", "status", "stdout", "stderr")
 _CHUNK: Final = 1 << 18
 _MOST_CHUNKS: Final = 16
-
-
-class Sender:
-    """The request on its way: `push` writes what fits now."""
-
-    def __init__(self, message: bytes) -> None:
-        self._left = memoryview(message)
-
-    def push(self, slot: Slot) -> bool:
-        """Write on; False once nothing is left to write, or nobody is there to read it."""
-        while self._left:
-            try:
-                written = slot.send(self._left)
-            except BlockingIOError:
-                return True
-            except OSError:  # the step is gone; how is init's to say
-                self._left = memoryview(b"")
-                return False
-            self._left = self._left[written:]
-        return False
 
 
 def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:

@@ -15,12 +15,12 @@ __all__ = ["run"]
 _SECOND: Final = 1_000_000_000
 
 
-async def run(machine: Machine, slot: Slot, request: bytes) -> None:
-    """Send the request and follow the run until its outcome is certain.
+async def run(machine: Machine, slot: Slot) -> None:
+    """Send what is left of the request and follow the run until its outcome is certain.
 
     Cancelling the task ends the run, waits until nothing of it is alive, and goes on as cancelled.
     """
-    driver = _Driver(machine, slot, request)
+    driver = _Driver(machine, slot)
     try:
         await asyncio.shield(driver.finished)
     except asyncio.CancelledError:
@@ -36,17 +36,16 @@ async def run(machine: Machine, slot: Slot, request: bytes) -> None:
 
 
 class _Driver:
-    def __init__(self, machine: Machine, slot: Slot, request: bytes) -> None:
+    def __init__(self, machine: Machine, slot: Slot) -> None:
         self._machine, self._slot = machine, slot
         self._loop = asyncio.get_running_loop()
         self.finished: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
-        self._sender = drive.Sender(request)
         self._names = {name: slot.channel.host(name) for name in drive.STREAMS}
         for name, descriptor in self._names.items():
             self._loop.add_reader(descriptor, self._readable, name)
         self._request = -1
-        if self._sender.push(slot):
+        if slot.push():
             self._request = slot.channel.host("request")
             self._loop.add_writer(self._request, self._writable)
         self._settle()
@@ -69,7 +68,7 @@ class _Driver:
         self._settle()
 
     def _writable(self) -> None:
-        if not self._sender.push(self._slot):
+        if not self._slot.push():
             self._forget_request()
 
     def _forget_request(self) -> None:

@@ -45,14 +45,14 @@ class Canceller:
             self._bell = -1
 
 
-def run(machine: Machine, slot: Slot, request: bytes, canceller: Canceller | None = None) -> None:
-    """Send the request and follow the run until its outcome is certain. Blocks.
+def run(machine: Machine, slot: Slot, canceller: Canceller | None = None) -> None:
+    """Send what is left of the request and follow the run until its outcome is certain. Blocks.
 
     KeyboardInterrupt (or whatever else a signal handler raises) ends the run before it goes on.
     Such an exception may come between a read and what is made of it. What is lost then is no loss:
     nobody is told the outcome, and every state of the machine has an end without it.
     """
-    driver = _Driver(machine, slot, request, canceller)
+    driver = _Driver(machine, slot, canceller)
     try:
         driver.follow()
     except BaseException:
@@ -62,17 +62,14 @@ def run(machine: Machine, slot: Slot, request: bytes, canceller: Canceller | Non
 
 
 class _Driver:
-    def __init__(
-        self, machine: Machine, slot: Slot, request: bytes, canceller: Canceller | None
-    ) -> None:
+    def __init__(self, machine: Machine, slot: Slot, canceller: Canceller | None) -> None:
         self._machine, self._slot, self._canceller = machine, slot, canceller
-        self._sender = drive.Sender(request)
         self._poll = select.poll()
         self._names = {slot.channel.host(name): name for name in drive.STREAMS}
         for descriptor in self._names:
             self._poll.register(descriptor, select.POLLIN)
         self._request = slot.channel.host("request")
-        if self._sender.push(slot):
+        if slot.push():
             self._poll.register(self._request, select.POLLOUT)
         else:
             self._request = -1
@@ -99,7 +96,7 @@ class _Driver:
                 self._poll.unregister(descriptor)
                 del self._names[descriptor]
         elif descriptor == self._request:
-            if not self._sender.push(self._slot):
+            if not self._slot.push():
                 self._forget_request()
         else:
             self._poll.unregister(descriptor)

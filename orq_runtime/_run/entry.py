@@ -6,6 +6,7 @@ import threading
 from typing import Final, Generic, Protocol, TypeVar
 
 from orq_runtime._run.cgroup import Leaf
+from orq_runtime._run.hunch import Hunch
 from orq_runtime.model.stats import Stats
 
 __all__ = ["CALM_SECONDS", "LONGEST_PAUSE_SECONDS", "Child", "Entry", "Parent"]
@@ -24,6 +25,10 @@ class Child(Protocol):
     @property
     def is_alive(self) -> bool:
         """Whether it has not ended yet."""
+        ...
+
+    def serves(self, about: bytes) -> bool:
+        """Whether it may get a request about this: it was told of nothing else."""
         ...
 
     def close(self) -> None:
@@ -53,8 +58,15 @@ class Parent(Protocol[C_co]):
         """Whether `take` would give a child, or raise, without waiting."""
         ...
 
-    def order(self, leaf: Leaf) -> None:
-        """Have a child forked, without waiting. Raises `NeverStarted`; the leaf is its own."""
+    def settle(self) -> None:
+        """Do ahead what `take` would have to do first. Does not wait. Raises `NeverStarted`."""
+        ...
+
+    def order(self, leaf: Leaf, about: bytes = b"") -> None:
+        """Have a child forked, without waiting, and told what its request will be about, if known.
+
+        Raises `NeverStarted`; the leaf is its own.
+        """
         ...
 
     def take(self) -> C_co:
@@ -75,6 +87,7 @@ class Entry(Generic[C]):
         self.spares = spares
         self.used = now
         self.is_gone = False
+        self.hunch = Hunch()
         self.not_before = now
         self.given_back = 0
         self._claims = self._hits = self._starts = self._deaths = self._young_deaths = 0

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import enum
 import os
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from orq_runtime._run.capture import Capture
 from orq_runtime.model.limits import Limits
@@ -65,8 +64,7 @@ class Order(enum.Enum):
     """SIGKILL init: everything under it dies."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conclusion:
+class Conclusion(NamedTuple):
     """All that is known of a run at its end. `verdict` is decided here; bodies are unread."""
 
     verdict: str

@@ -48,7 +48,7 @@ _HINTS: Final[Mapping[str, str]] = {
 _SMALLER: Final = "return less, write a file, or raise `blob_bytes`"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: that takes three times as long to make
 class Circumstances:
     """What is known of a run beside what the machine saw. `sent_ns` is when its request went out.
 
@@ -91,7 +91,7 @@ def conclude(machine: Machine, seen: Circumstances) -> Outcome:
 def _concluded(machine: Machine, seen: Circumstances) -> Outcome:
     end = machine.conclusion()
     if seen.is_command and end.verdict == "no_result":
-        end = replace(end, verdict="ok")
+        end = end._replace(verdict="ok")
     try:
         if end.verdict == "ok" and end.answer is not None:
             return _answered(machine, end, end.answer, seen)

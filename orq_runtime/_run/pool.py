@@ -76,17 +76,22 @@ class Pool(Generic[K, C]):
         self._due = 0.0
         self._is_crowded = False
 
-    def claim(self, what: K) -> tuple[C, Literal["warm", "hot"]]:
+    def claim(self, what: K, about: bytes = b"") -> tuple[C, Literal["warm", "hot"]]:
         """A child that waits for its request; `hot` when it was parked. Blocks for a warm one.
+
+        `about` is what the request says of its step: the next children may be told it ahead.
 
         Raises `NeverStarted` when no child can be had, also after a new zygote.
         """
         before = self._clock()
+        if (parked := self.claim_parked(what, about)) is not None:
+            return parked, "hot"
         with self._held(what) as entry:
+            entry.hunch.note(about)
             for is_last in (False, True):
                 zygote, is_new = self._zygote(entry, what)
                 try:
-                    slot, start = self._take(entry, zygote, is_new=is_new)
+                    slot, start = self._take(entry, zygote, about, is_new=is_new)
                 except NeverStarted:
                     entry.fail(self._clock())
                     if is_last:
@@ -96,7 +101,7 @@ class Pool(Generic[K, C]):
                     return slot, start
         raise AssertionError("the loop returns or raises")
 
-    def claim_parked(self, what: K) -> C | None:
+    def claim_parked(self, what: K, about: bytes = b"") -> C | None:
         """A child that is parked already, if that can be said without waiting for anything."""
         before = self._clock()
         entry = self._entries.get(what)
@@ -104,14 +109,15 @@ class Pool(Generic[K, C]):
             return None
         try:
             zygote = entry.zygote
-            if zygote is None or entry.is_gone or not zygote.is_alive:
+            if zygote is None or entry.is_gone:
                 return None
             while zygote.is_forked:
                 slot = zygote.take()
-                if slot.is_alive:
+                if slot.is_alive and slot.serves(about):
+                    entry.hunch.note(about)
                     entry.lend(before, self._clock(), is_hot=True)
                     return slot
-                slot.close()  # killed while it waited
+                slot.close()  # killed while it waited, or told of another step
         except NeverStarted:
             pass  # `claim` finds out and sees to it: that takes time
         finally:
@@ -127,13 +133,13 @@ class Pool(Generic[K, C]):
         self._the_tender()
 
     def _take(
-        self, entry: Entry[C], zygote: Parent[C], *, is_new: bool
+        self, entry: Entry[C], zygote: Parent[C], about: bytes, *, is_new: bool
     ) -> tuple[C, Literal["warm", "hot"]]:
         while zygote.parked:
             slot = zygote.take()
-            if slot.is_alive:
+            if slot.is_alive and slot.serves(about):
                 return slot, "hot"
-            slot.close()  # killed while it waited
+            slot.close()  # killed while it waited, or told of another step
         if not is_new:
             entry.miss(self._spares, self._clock())
         zygote.order(self.leaf())
@@ -167,12 +173,13 @@ class Pool(Generic[K, C]):
             with contextlib.suppress(SandboxError):  # the next claim finds out and says why
                 entry.calm(self._clock())
                 while zygote is not None and zygote.parked < entry.spares:
-                    zygote.order(self.leaf())
+                    zygote.order(self.leaf(), entry.hunch.about)
         finally:
             entry.lock.release()
 
     def _keep(self) -> float | None:
         """Retire what is idle; when to do so next. For the tender only."""
+        self._settle()
         now = self._clock()
         if now < self._due and not self._is_crowded:
             return self._due
@@ -187,6 +194,19 @@ class Pool(Generic[K, C]):
                 self._due = min(self._due, entry.used + self._idle_seconds)
         self._is_crowded = excess > 0  # those with a run go when it is over
         return self._due if self._entries else None
+
+    def _settle(self) -> None:
+        """Hear what zygotes have to say, before a claim has to."""
+        with self._lock:
+            entries = list(self._entries.values())
+        for entry in entries:
+            if entry.lock.acquire(blocking=False):
+                try:
+                    with contextlib.suppress(SandboxError):  # the next claim finds out, says why
+                        if entry.zygote is not None:
+                            entry.zygote.settle()
+                finally:
+                    entry.lock.release()
 
     def _retire(self, what: K, entry: Entry[C]) -> bool:
         if not entry.lock.acquire(blocking=False):

@@ -44,7 +44,9 @@ class Slot:
         process: subprocess.Popen[bytes] | None = None,
         run_uid: int | None = None,
         shelf: Shelf | None = None,
+        about: bytes = b"",
     ) -> None:
+        """`about` is what the child was told of the request it is to get; nothing if of none."""
         self.channel = channel
         self.pidfd = pidfd
         self.leaf = leaf
@@ -52,11 +54,17 @@ class Slot:
         self.process = process
         self.run_uid = run_uid
         self.shelf = shelf
+        self.about = about
         self.sentry: Sentry | None = None
         self.keeps_work = False
         self._work = -1
         self._sent = -1
         self._came = -1
+        self._left = memoryview(b"")
+
+    def serves(self, about: bytes) -> bool:
+        """Whether the child may get a request about this: it was told of nothing else."""
+        return not self.about or self.about == about
 
     def keep_work(self) -> None:
         """Have init hand over the run's working folder at its end. Before the request is sent."""
@@ -88,8 +96,24 @@ class Slot:
         """Have a file travel with the request; it is the slot's from now on. -1 for none."""
         self._sent = descriptor
 
-    def send(self, message: memoryview) -> int:
-        """Write what fits of the request, the file with its first bytes; how much. OSError."""
+    def begin(self, request: bytes) -> None:
+        """Send the request, as much of it as goes now; `push` sends the rest."""
+        self._left = memoryview(request)
+        self.push()
+
+    def push(self) -> bool:
+        """Send on; False once nothing is left to send, or nobody is there to read it."""
+        while self._left:
+            try:
+                self._left = self._left[self._send(self._left) :]
+            except BlockingIOError:
+                return True
+            except OSError:  # the step is gone; how is init's to say
+                self._left = memoryview(b"")
+        return False
+
+    def _send(self, message: memoryview) -> int:
+        """Write what fits, the file with the first bytes; how much that was. Raises OSError."""
         if self._sent < 0:
             return os.write(self.channel.host("request"), message)
         line = socket.socket(fileno=self.channel.host("request"))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from orq_runtime._run.codec import Request
 from orq_runtime._run.handover import Handover
 from orq_runtime._run.launch import Launch
 from orq_runtime._run.machine import Machine
@@ -34,7 +35,7 @@ class Run:
     launch: Launch
     limits: Limits
     checks: Checks
-    request: bytes
+    asked: Request | bytes
     packing: Packing
     seal: bytes
     is_cold: bool
@@ -48,6 +49,16 @@ class Run:
     machine: Machine | None = None
     sent_ns: int | None = None
     timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def about(self) -> bytes:
+        """What its child may know ahead; nothing for a command."""
+        return self.asked.about if isinstance(self.asked, Request) else b""
+
+    def send(self, slot: Slot) -> None:
+        """Send the request to the child, as much of it as goes now."""
+        asked = self.asked
+        slot.begin(asked.frame(slot.about) if isinstance(asked, Request) else asked)
 
     def begin(self, when: When) -> None:
         """It had its turn; what is left of its time bounds it from here on."""

@@ -11,7 +11,7 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -38,6 +38,19 @@ OF_A_ZYGOTE: Final = Limits(memory_bytes=8 * GIB, processes=512)
 """For what is imported ahead: generous, for a hostile package is to find an end before the host."""
 
 
+class _Ordered(NamedTuple):
+    """A child that was ordered: what will be its slot's. `about` is what it was told of."""
+
+    channel: Channel
+    folder: Path | None
+    leaf: Leaf
+    about: bytes
+
+
+_NOBODYS: Final = b"?"
+"""About no step: of a child that was told half a word."""
+
+
 class Zygote:
     """A live zygote. Not safe for several threads at once: the pool sees to that.
 
@@ -55,7 +68,8 @@ class Zygote:
         self._ground = ground
         self._leaf = leaf
         self.shelf: Shelf | None = None
-        self._ordered: collections.deque[tuple[Channel, Path | None, Leaf]] = collections.deque()
+        self._ordered: collections.deque[_Ordered] = collections.deque()
+        self._forked: collections.deque[Slot] = collections.deque()
         try:
             with theirs:
                 descriptors = [theirs.fileno(), *leaf.procs_descriptors()]
@@ -84,15 +98,25 @@ class Zygote:
     @property
     def parked(self) -> int:
         """How many children were ordered and not taken."""
-        return len(self._ordered)
+        return len(self._ordered) + len(self._forked)
 
     @property
     def is_forked(self) -> bool:
         """Whether `take` would not wait: the zygote has answered an order, or is gone."""
-        return bool(self._ordered) and self._is_readable(0.0)
+        return bool(self._forked) or (bool(self._ordered) and self._is_readable(0.0))
 
-    def order(self, leaf: Leaf) -> None:
+    def settle(self) -> None:
+        """Hear of the children that are forked by now, so that `take` need not. Does not wait.
+
+        Raises `NeverStarted` when the zygote is gone.
+        """
+        while self._ordered and self._is_readable(0.0):
+            self._forked.append(self._next())
+
+    def order(self, leaf: Leaf, about: bytes = b"") -> None:
         """Have a child forked, without waiting. The leaf is ours from now on.
+
+        With `about` the child gets ready for a request about that, and serves no other.
 
         Raises `NeverStarted` when the zygote is gone, or there are no descriptors for a child.
         """
@@ -115,14 +139,29 @@ class Zygote:
             raise NeverStarted(f"the zygote is gone: {error.strerror}") from error
         channel.forget_guest()
         leaf.forget_guest()
-        self._ordered.append((channel, folder, leaf))
+        if about:
+            about = self._told(channel, about)
+        self._ordered.append(_Ordered(channel, folder, leaf, about))
+
+    @staticmethod
+    def _told(channel: Channel, about: bytes) -> bytes:
+        """What was told a child that is being forked: nothing where it does not go in one piece."""
+        message = wire.frame(wire.EXPECT, about)
+        try:
+            written = os.write(channel.host("request"), message)
+        except OSError:  # it is gone, or reads nothing: whoever takes it finds out
+            return b""
+        return about if written == len(message) else _NOBODYS
 
     def take(self) -> Slot:
         """The oldest ordered child, which must be there. Waits until it is forked.
 
         Raises `NeverStarted` when the zygote dies first.
         """
-        channel, folder, leaf = self._ordered.popleft()
+        return self._forked.popleft() if self._forked else self._next()
+
+    def _next(self) -> Slot:
+        channel, folder, leaf, about = self._ordered.popleft()
         try:
             kind, _, pidfd = self._hear(_SPAWN_SECONDS)
             if kind != wire.SPAWNED or pidfd is None:
@@ -138,6 +177,7 @@ class Zygote:
             folder=folder,
             run_uid=self._ground.run_uid,
             shelf=self.shelf,
+            about=about,
         )
 
     def _is_readable(self, seconds: float) -> bool:
@@ -170,8 +210,10 @@ class Zygote:
 
     def close(self) -> None:
         """End the zygote and everything under it; reap it."""
+        while self._forked:
+            self._forked.popleft().close()
         while self._ordered:
-            channel, _, leaf = self._ordered.popleft()
+            channel, _, leaf, _ = self._ordered.popleft()
             channel.close()
             leaf.close()
         self._control.close()

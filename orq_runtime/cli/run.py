@@ -188,7 +188,7 @@ def _driven(session: Session, prepared: Run) -> tuple[Outcome, Ended | None]:
     except SandboxError as error:
         return session.refuse(prepared, error), None
     with contextlib.closing(Canceller()) as canceller, ringing_by_signal(canceller.cancel) as rung:
-        drive_sync.run(machine, slot, prepared.request, canceller)
+        drive_sync.run(machine, slot, canceller)
     return session.finish(prepared), Ended(rung[0]) if rung else None
 
 

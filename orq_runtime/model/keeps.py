@@ -19,19 +19,24 @@ class Keeps:
     """`zygotes` without a run are kept at most, each for `idle_seconds` after its last.
 
     They import `preload` ahead of any run; None: what a step's code imports of the distributions it
-    declares. Those of the `prewarm` steps are started before anybody asks. Raises `RequestError`.
+    declares. Those of the `prewarm` steps are started before anybody asks. With `bind` a parked
+    child executes the module of the step that it expects before a request is there. Raises
+    `RequestError`.
     """
 
     zygotes: int = 16
     idle_seconds: float = 300.0
     preload: tuple[str, ...] | None = None
     prewarm: tuple[Step, ...] = ()
+    bind: bool = False
 
     def __post_init__(self) -> None:
         if type(self.zygotes) is not int or self.zygotes < 0:
             raise RequestError(f"`zygotes` is a number from 0 up, not: `{self.zygotes!r}`")
         if isinstance(self.idle_seconds, bool) or not 0 < self.idle_seconds < math.inf:
             raise RequestError(f"`idle_seconds` is a time over 0, not: `{self.idle_seconds!r}`")
+        if type(self.bind) is not bool:
+            raise RequestError(f"`bind` is True or False, not: `{self.bind!r}`")
         if not all(map(_is_module, self.preload or ())):
             raise RequestError(f"`preload` is a list of modules, not: `{self.preload!r}`")
         if not all(map(_is_step, self.prewarm)):
@@ -43,6 +48,7 @@ class KeepsGiven(TypedDict, total=False):
 
     zygotes: int
     idle_seconds: float
+    bind: bool
 
 
 class RuntimeGiven(ChecksGiven, KeepsGiven, total=False):
@@ -56,6 +62,8 @@ def keeps_of(preload: Iterable[str] | None, prewarm: Iterable[Step], given: Runt
         keeps = replace(keeps, zygotes=given.pop("zygotes"))
     if "idle_seconds" in given:
         keeps = replace(keeps, idle_seconds=given.pop("idle_seconds"))
+    if "bind" in given:
+        keeps = replace(keeps, bind=given.pop("bind"))
     return keeps
 
 

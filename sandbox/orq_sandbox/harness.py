@@ -19,24 +19,29 @@ import sys
 import time
 import typing
 
-from orq_sandbox import encode, later, load, wire
+from orq_sandbox import direct, encode, later, load, wire
+from orq_sandbox.ahead import Ahead
 from orq_sandbox.bind import Call
 from orq_sandbox.failure import Refusal, clip, describe, limit_of
 
 __all__ = ["serve"]
 
 _LONGEST_REQUEST = 1 << 30
+_LONGEST_EXPECT = 1 << 20
 _LONGEST_FAILURE = 3 << 20
 _CHUNK = 1 << 18
-_WARM_UPS = 2
 _Pieces = typing.Tuple[typing.Union[bytes, memoryview], ...]
 _INT = struct.Struct("i")
 _ROOM = socket.CMSG_SPACE(_INT.size)
 _STRICT = ("all", False, "error")
 _MOST_COERCED = 256
+_NOT_PLAIN = ("checks", "purpose", "blobs")
+_CANNED_SOURCES = (  # one that is bound in full, one that is bound directly
+    "from typing import *\ndef f(n: 'int', xs: Sequence[int]) -> Optional[int]:\n    return n\n",
+    "from typing import *\ndef f(n: int, xs: List[int] = []) -> int:\n    return n\n",
+)
 _CANNED = {
     "file": None,
-    "source": "from typing import *\ndef f(n: int, xs: List[int] = []) -> int:\n    return n\n",
     "function": "f",
     "roots": [],
     "environ": {},
@@ -108,12 +113,14 @@ def serve(
         _warm_up(json, rooms)
     _draw_anew()
     _send(result, wire.frame(wire.PARKED))
-    files = _Files()
-    frame = _receive(request, files)
+    files, ahead = _Files(), Ahead(rooms)
+    frame = _receive(request, files, ahead, json)
     if frame is None:  # a spare that is not needed any more
         os._exit(0)
     try:
-        answer = _answer(json, frame, result, rooms, files, is_all_disk_ours=is_all_disk_ours)
+        answer = _answer(
+            json, frame, result, rooms[1], files, ahead, is_all_disk_ours=is_all_disk_ours
+        )
     except SystemExit as wish:
         _flush()
         os._exit(_exit_status(wish))
@@ -130,11 +137,12 @@ def serve(
 
 
 def _warm_up(json: typing.Any, rooms: typing.Tuple[str, str]) -> None:
-    frame = bytes(wire.SEAL_BYTES) + encode.PLAIN + json.dumps(_CANNED)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     path, modules = list(sys.path), set(sys.modules)
-    for _ in range(_WARM_UPS):
-        _answer(json, frame, nowhere, rooms, _Files())
+    for source in _CANNED_SOURCES:
+        canned = json.dumps({**_CANNED, "source": source})
+        frame = bytes(wire.SEAL_BYTES) + encode.PLAIN + canned
+        _answer(json, frame, nowhere, rooms[1], _Files(), Ahead(rooms))
     os.close(nowhere)
     sys.path[:] = path
     for name in set(sys.modules) - modules:
@@ -149,24 +157,29 @@ def _draw_anew() -> None:
         numpy_random.seed()
 
 
-def _receive(request: socket.socket, files: _Files) -> typing.Optional[bytes]:
-    decoder = wire.Decoder({wire.REQUEST: _LONGEST_REQUEST})
+def _receive(
+    request: socket.socket, files: _Files, ahead: Ahead, json: typing.Any
+) -> typing.Optional[bytes]:
+    decoder = wire.Decoder({wire.EXPECT: _LONGEST_EXPECT, wire.REQUEST: _LONGEST_REQUEST})
     while True:
         chunk, beside, _, _ = request.recvmsg(_CHUNK, _ROOM, socket.MSG_CMSG_CLOEXEC)
         if beside:
             files.came = _INT.unpack(beside[0][2][: _INT.size])[0]
         if not chunk:
             return None
-        for _, payload in decoder.feed(chunk):
-            return payload
+        for kind, payload in decoder.feed(chunk):
+            if kind == wire.REQUEST:
+                return payload
+            ahead.expect(json.loads(payload))
 
 
 def _answer(
     json: typing.Any,
     frame: bytes,
     result: int,
-    rooms: typing.Tuple[str, str],
+    folder: str,
     files: _Files,
+    ahead: Ahead,
     *,
     is_all_disk_ours: bool = False,
 ) -> bytes:
@@ -174,7 +187,7 @@ def _answer(
     clock = _Clock()
     seal, body = frame[: wire.SEAL_BYTES], memoryview(frame)[wire.SEAL_BYTES :]
     try:
-        value = _run(json, body, result, rooms, clock, files)
+        value = _run(json, body, result, folder, clock, files, ahead)
         company = wire.IN_COMPANY if files.waits else _company()
         return wire.frame(wire.RESULT, seal, company, *value)
     except Refusal as refusal:
@@ -214,47 +227,65 @@ def _run(
     json: typing.Any,
     body: memoryview,
     result: int,
-    rooms: typing.Tuple[str, str],
+    folder: str,
     clock: _Clock,
     files: _Files,
+    ahead: Ahead,
 ) -> _Pieces:
-    asked = encode.decode(json, body)
+    asked = ahead.asked(encode.decode(json, body))
     inputs = asked["inputs"]
     clock.shows_locals = asked.get("locals", False)
-    _settle(asked, rooms)
     clock.lap("decode")
-    function = _function(asked)
+    function = ahead.function(asked)
     clock.lap("load")
     checks = asked.get("checks") or _STRICT
-    if "blobs" in asked:
-        parcel = later.part("parcel")  # only for large values
+    call = None
+    is_plain = asked.keys().isdisjoint(_NOT_PLAIN)
+    if not is_plain or not direct.fits(function, inputs):
+        call = _call(function, checks, clock, is_large="blobs" in asked)
+        clock.lap("bind")
+        if "purpose" in asked:
+            document = _answer_without_call(json, asked, call)
+            clock.coerced = call.coerced
+            clock.lap("check")
+            return _body(json, document, clock)
+        if "blobs" in asked:
+            parcel = later.part("parcel")  # only for large values
 
-        inputs = parcel.unpacked(inputs, asked["blobs"], files.came)
-    call = Call(function, typecheck=checks[0], coerce=checks[1], nan=checks[2], spent=clock.spent)
-    call.may_be_large = "blobs" in asked
-    clock.lap("bind")
-    if "purpose" in asked:
-        document = _answer_without_call(json, asked, call)
+            inputs = parcel.unpacked(inputs, asked["blobs"], files.came)
+        positional, inputs = call.bind(inputs)
         clock.coerced = call.coerced
-        clock.lap("check")
-        return _body(json, document, clock)
-    positional, named = call.bind(inputs)
-    clock.coerced = call.coerced
-    del inputs, asked
+    else:
+        clock.lap("bind")
+        positional = []
+    del asked
     clock.lap("check")
     _send(result, wire.frame(wire.BEGAN))
-    value = function(*positional, **named)
-    kind = type(value)
-    if hasattr(kind, "__next__") or hasattr(kind, "__await__") or hasattr(kind, "__anext__"):
-        collect = later.part("collect")  # only for results that are not yet there
-
-        value = collect.collected(value)
+    value = _collected(function(*positional, **inputs))
     clock.lap("call")
-    call.check_result(value)
+    if call is not None or not direct.is_result(function, value):
+        (call or _call(function, checks, clock)).check_result(value)
     clock.lap("check_result")
-    document, blobs = _encoded(json, value, files, rooms[1], allow_nan=checks[2] == "allow")
+    document, blobs = _encoded(json, value, files, folder, allow_nan=checks[2] == "allow")
     clock.lap("encode")
     return _body(json, document, clock, blobs)
+
+
+def _collected(value: typing.Any) -> typing.Any:
+    """What a generator or a coroutine comes to; anything else as it is."""
+    kind = type(value)
+    if hasattr(kind, "__next__") or hasattr(kind, "__await__") or hasattr(kind, "__anext__"):
+        return later.part("collect").collected(value)  # only for results that are not yet there
+    return value
+
+
+def _call(
+    function: typing.Callable, checks: typing.Any, clock: _Clock, *, is_large: bool = False
+) -> Call:
+    """The function with its annotations resolved."""
+    call = Call(function, typecheck=checks[0], coerce=checks[1], nan=checks[2], spent=clock.spent)
+    call.may_be_large = is_large
+    return call
 
 
 def _encoded(
@@ -271,14 +302,6 @@ def _encoded(
     if blobs is not None:
         files.goes, files.waits = beside.written(folder, encoded)
     return document, blobs
-
-
-def _function(asked: dict) -> typing.Callable:
-    if asked["source"] is None:
-        module = load.load_file(asked["file"], asked["roots"])
-    else:
-        module = load.load_source(asked["source"])
-    return load.function_of(module, asked["function"])
 
 
 def _body(
@@ -320,14 +343,6 @@ def _usage() -> dict:
     theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = mine.ru_utime + mine.ru_stime + theirs.ru_utime + theirs.ru_stime
     return {"cpu_seconds": seconds, "peak_kib": max(mine.ru_maxrss, theirs.ru_maxrss)}
-
-
-def _settle(asked: dict, rooms: typing.Tuple[str, str]) -> None:
-    """Make this process the run's: its variables and its import roots."""
-    os.environ.clear()
-    os.environ.update(HOME=rooms[0], TMPDIR=rooms[1])
-    os.environ.update(asked["environ"])
-    sys.path.extend(root for root in asked["roots"] if root not in sys.path)
 
 
 def _exit_status(wish: SystemExit) -> int:

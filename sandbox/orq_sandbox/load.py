@@ -17,13 +17,28 @@ import typing
 
 from orq_sandbox.failure import Refusal
 
-__all__ = ["forget_source", "function_of", "load_file", "load_source"]
+__all__ = ["code_of", "forget_source", "function_of", "load_file", "load_source"]
 
 SOURCE_FILE = "<step>"
 
 
-def load_file(file: str, roots: typing.List[str]) -> types.ModuleType:
-    """Execute the file as a module. Raises `Refusal` if it is missing, or what its code raises."""
+def code_of(
+    file: typing.Optional[str], source: typing.Optional[str], roots: typing.List[str]
+) -> typing.Any:
+    """The code of a file, or of a text, which executes nothing. Raises what compiling raises."""
+    if source is not None:
+        return compile(source, SOURCE_FILE, "exec", dont_inherit=True)
+    name = _module_name(str(file), roots)
+    spec = importlib.util.spec_from_file_location(name, file)
+    loader: typing.Any = None if spec is None else spec.loader
+    return None if loader is None else loader.get_code(name)
+
+
+def load_file(file: str, roots: typing.List[str], code: typing.Any = None) -> types.ModuleType:
+    """Execute the file, or the `code` it was compiled to, as a module.
+
+    Raises `Refusal` if it is missing, or what its code raises.
+    """
     try:
         with open(file, "rb"):
             pass
@@ -37,7 +52,10 @@ def load_file(file: str, roots: typing.List[str]) -> types.ModuleType:
     module.__package__ = name.rpartition(".")[0]
     sys.path.insert(0, os.path.dirname(file))
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    if code is None:
+        spec.loader.exec_module(module)
+    else:
+        exec(code, module.__dict__)
     return module
 
 
@@ -70,14 +88,14 @@ def _module_name(file: str, roots: typing.List[str]) -> str:
     return "step_" + stem if is_taken else name
 
 
-def load_source(source: str) -> types.ModuleType:
-    """Execute code given as text as the module `step`. Raises what the code raises."""
+def load_source(source: str, code: typing.Any = None) -> types.ModuleType:
+    """Execute code given as text, or compiled, as the module `step`. Raises what it raises."""
     lines = source.splitlines(True)
     linecache.cache[SOURCE_FILE] = (len(source), None, lines, SOURCE_FILE)
     module = types.ModuleType("step")
     module.__file__ = SOURCE_FILE
     sys.modules["step"] = module
-    exec(compile(source, SOURCE_FILE, "exec", dont_inherit=True), module.__dict__)
+    exec(code or compile(source, SOURCE_FILE, "exec", dont_inherit=True), module.__dict__)
     return module
 
 

@@ -10,11 +10,12 @@ Rules of this file:
 Who sends what::
 
     host -> zygote   SPAWN and descriptors         zygote -> host   READY; SPAWNED and a pidfd
-    host -> step     REQUEST                       step -> host     PARKED, BEGAN, RESULT | FAILURE
+    host -> step     EXPECT, REQUEST               step -> host     PARKED, BEGAN, RESULT | FAILURE
     host -> init     KEEP, STOP                    init -> host     STATUS; after KEEP with a folder
 
 A REQUEST, a RESULT and a FAILURE start with the run's seal, drawn by the host: what the step writes
 by accident or in ignorance is no answer. (Who digs the seal out may as well return what it likes.)
+EXPECT tells a spare what the next request may be about: that request then says only the rest.
 With a REQUEST or a RESULT may come one descriptor, of a file with the large values of it.
 In a RESULT, `ALONE` or `IN_COMPANY` follows: whether the step's process may have others beside it.
 Numbers from 32 up are kept for frames to come: calls to named host functions, streamed values.
@@ -28,6 +29,7 @@ import typing
 __all__ = [
     "ALONE",
     "BEGAN",
+    "EXPECT",
     "FAILURE",
     "HEADER",
     "IN_COMPANY",
@@ -64,6 +66,7 @@ SPAWN = 8
 SPAWNED = 9
 PARKED = 10
 KEEP = 11
+EXPECT = 12
 
 SEAL_BYTES = 16
 

@@ -91,7 +91,7 @@ def test_memory_by_rlimit_has_the_same_name(cache_dir: Path, function: str) -> N
     with contextlib.closing(_session(cache_dir, orq.Policy(), NoMechanism())) as session:
         run = session.prepare(step, inputs, limits)
         slot, machine = session.claim(run)
-        drive_sync.run(machine, slot, run.request)
+        drive_sync.run(machine, slot)
         outcome = session.finish(run)
 
     assert ("out_of_memory", "to be kept\n") == (outcome.verdict, outcome.stdout), outcome
@@ -115,7 +115,7 @@ def test_a_cancelled_run_keeps_what_it_said(cache_dir: Path, tmp_path: Path, fun
     ):
         run = session.prepare(step, {}, Limits(wall_seconds=60))
         slot, machine = session.claim(run)
-        driven = threads.submit(drive_sync.run, machine, slot, run.request, canceller)
+        driven = threads.submit(drive_sync.run, machine, slot, canceller)
         assert "x" == fifo.read_text()
         canceller.cancel()
         driven.result(60)

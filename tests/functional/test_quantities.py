@@ -102,7 +102,7 @@ def test_without_a_cgroup_the_watcher_stops_it(cache_dir: Path, isolation: str) 
     with contextlib.closing(session):
         run = session.prepare(_HOLDS, {"size": 256 * _MIB}, limits)
         slot, machine = session.claim(run)
-        drive_sync.run(machine, slot, run.request)
+        drive_sync.run(machine, slot)
         outcome = session.finish(run)
 
     assert ("out_of_memory", "rlimit and watcher") == (

@@ -59,7 +59,7 @@ _JSON = st.recursive(
 
 
 def _sent(inputs: dict[str, object]) -> dict[str, object]:
-    message = codec.encode_request(_ABOUT, inputs, seal=_SEAL, packing=_packing())
+    message = codec.encode_request(_ABOUT, inputs, seal=_SEAL, packing=_packing()).frame(b"")
     ((kind, body),) = wire.Decoder({wire.REQUEST: 1 << 20}).feed(message)
     assert kind == wire.REQUEST
     assert body.startswith(_SEAL)
@@ -192,7 +192,7 @@ def test_artifacts_are_sent_as_their_paths(tmp_path: Path) -> None:
         return str(artifact.path)
 
     packing = Packing(Limits(), Checks(), hand)
-    message = codec.encode_request(_ABOUT, inputs, seal=_SEAL, packing=packing)
+    message = codec.encode_request(_ABOUT, inputs, seal=_SEAL, packing=packing).frame(b"")
 
     assert {first, second} == met
     assert str(first.path).encode() in message

@@ -28,8 +28,9 @@ _STALL_SECONDS = 30.0
 
 
 class _FakeChild:
-    def __init__(self, parent: _FakeZygote) -> None:
+    def __init__(self, parent: _FakeZygote, about: bytes) -> None:
         self.parent = parent
+        self.about = about
         self.is_dead = False
         self.lent = 0
         self.closed = 0
@@ -37,6 +38,9 @@ class _FakeChild:
     @property
     def is_alive(self) -> bool:
         return not self.is_dead and not self.parent.is_closed
+
+    def serves(self, about: bytes) -> bool:
+        return not self.about or self.about == about
 
     def close(self) -> None:
         self.closed += 1
@@ -48,7 +52,7 @@ class _FakeZygote:
     def __init__(self, world: _World, what: str) -> None:
         self.what = what
         self._world = world
-        self._ordered = 0
+        self._ordered: list[bytes] = []
         self._is_dead = False
         self._lies = world.chance(0.1)
         self.is_closed = False
@@ -59,31 +63,38 @@ class _FakeZygote:
 
     @property
     def parked(self) -> int:
-        return self._ordered
+        return len(self._ordered)
 
     @property
     def is_forked(self) -> bool:
-        return self._ordered > 0 and (self._is_dead or self._world.chance(0.7))
+        return bool(self._ordered) and (self._is_dead or self._world.chance(0.7))
 
-    def order(self, leaf: Leaf) -> None:
+    def order(self, leaf: Leaf, about: bytes = b"") -> None:
         leaf.close()
         assert not self.is_closed, "an order to a zygote that was ended"
         self._meet_fate()
         if self._is_dead:
             raise NeverStarted("the zygote is gone")
-        self._ordered += 1
+        self._ordered.append(about)
+
+    def settle(self) -> None:
+        assert not self.is_closed, "a word expected of a zygote that was ended"
+        self._meet_fate()
+        if self._is_dead and self._ordered:
+            self._ordered.pop(0)
+            raise NeverStarted("the zygote is gone")
 
     def take(self) -> _FakeChild:
         assert not self.is_closed, "a child taken from a zygote that was ended"
-        assert self._ordered > 0, "a child taken that was not ordered"
-        self._ordered -= 1
+        assert self._ordered, "a child taken that was not ordered"
+        about = self._ordered.pop(0)
         self._meet_fate()
         if self._is_dead:
             raise NeverStarted("the zygote is gone")
         if self._world.chance(0.02):
             self._world.now += _STALL_SECONDS
             raise NeverStarted("the zygote did not answer")
-        child = _FakeChild(self)
+        child = _FakeChild(self, about)
         child.is_dead = self._world.chance(0.1)  # killed while it waited
         self._world.children.append(child)
         return child
@@ -129,7 +140,7 @@ class _World:
         self.held: list[tuple[_FakeChild, str]] = []
         self.tenders: list[_FakeTender] = []
         self.failed_starts: dict[str, list[float]] = {}
-        self.claims = 0
+        self.claims = self.told = 0
         self.trouble = self._random.choice([0.0, 1.0, 1.0, 4.0])
         self.pool: Pool[str, _FakeChild] = Pool(
             self._start,
@@ -146,7 +157,7 @@ class _World:
         return self._random.random() < part * self.trouble
 
     def _pause(self, seconds: float) -> None:
-        assert 0 < seconds <= LONGEST_PAUSE_SECONDS
+        assert 0 < seconds <= LONGEST_PAUSE_SECONDS + 1e-6
         self.now += seconds
 
     def _start(self, what: str) -> _FakeZygote:
@@ -169,8 +180,10 @@ class _World:
         )
         if choice == "claim":
             self._claim(what)
-        elif choice == "parked" and (child := self.pool.claim_parked(what)) is not None:
-            self._hold(child, what)
+        elif choice == "parked":
+            about = self._about()
+            if (child := self.pool.claim_parked(what, about)) is not None:
+                self._hold(child, what, about)
         elif choice == "warm":
             try:
                 self.pool.warm(what)
@@ -185,16 +198,22 @@ class _World:
         elif choice == "time":
             self.now += self._random.choice([0.01, 1.0, CALM_SECONDS + 1, _IDLE_SECONDS + 1])
 
+    def _about(self) -> bytes:
+        return self._random.choice([b"one", b"one", b"one", b"one", b"two", b""])
+
     def _claim(self, what: str) -> None:
+        about = self._about()
         try:
-            child, start = self.pool.claim(what)
+            child, start = self.pool.claim(what, about)
         except NeverStarted:
             return
         assert start in ("warm", "hot")
-        self._hold(child, what)
+        self._hold(child, what, about)
 
-    def _hold(self, child: _FakeChild, what: str) -> None:
+    def _hold(self, child: _FakeChild, what: str, about: bytes) -> None:
         self.claims += 1
+        assert child.about in (b"", about), "a child that was told of another step"
+        self.told += bool(child.about)
         child.lent += 1
         assert what == child.parent.what, "a child of another launch"
         assert not child.parent.is_closed, "a child of a zygote that was ended"

@@ -1,0 +1,70 @@
+"""What is done of a call before its request is there: the process is made the step's own.
+
+Rules of this file:
+
+1. Compiling executes nothing of the step's. Its module is executed ahead of a request only where
+   the caller asked for that (`bind`).
+2. What goes wrong ahead of the request is told with its answer, as if it had gone wrong then.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import typing
+
+from orq_sandbox import load
+
+__all__ = ["Ahead"]
+
+
+class Ahead:
+    """What is known of the step, as far as it is known, and made ready, as far as that may be."""
+
+    def __init__(self, rooms: typing.Tuple[str, str]) -> None:
+        """`rooms` are the run's home and the folder of its temporary files."""
+        self._rooms = rooms
+        self._about: typing.Dict[str, typing.Any] = {}
+        self._code: typing.Any = None
+        self._function: typing.Optional[typing.Callable] = None
+        self._error: typing.Optional[BaseException] = None
+
+    def expect(self, about: typing.Dict[str, typing.Any]) -> None:
+        """A request for this step is expected: get ready for it."""
+        self._about = about
+        self._settle(about)
+        try:
+            if about.get("bind"):
+                self._function = self._found(about)
+            else:
+                self._code = load.code_of(about["file"], about["source"], about["roots"])
+        except BaseException as error:  # it is the step's, and told when somebody asks
+            self._error = error if about.get("bind") else None
+
+    def asked(self, request: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
+        """The whole request: one that says nothing of the step is for the one that is expected."""
+        if "function" not in request:
+            return {**self._about, **request}
+        self._settle(request)
+        self._code = self._function = self._error = None
+        return request
+
+    def function(self, asked: typing.Dict[str, typing.Any]) -> typing.Callable:
+        """The step's function. Raises `Refusal`, and what the step's module raises."""
+        if self._error is not None:
+            raise self._error
+        return self._function or self._found(asked)
+
+    def _found(self, asked: typing.Dict[str, typing.Any]) -> typing.Callable:
+        if asked["source"] is None:
+            module = load.load_file(asked["file"], asked["roots"], self._code)
+        else:
+            module = load.load_source(asked["source"], self._code)
+        return load.function_of(module, asked["function"])
+
+    def _settle(self, asked: typing.Dict[str, typing.Any]) -> None:
+        """Make this process the run's: its variables and its import roots."""
+        os.environ.clear()
+        os.environ.update(HOME=self._rooms[0], TMPDIR=self._rooms[1])
+        os.environ.update(asked["environ"])
+        sys.path.extend(root for root in asked["roots"] if root not in sys.path)
