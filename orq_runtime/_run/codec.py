@@ -42,6 +42,9 @@ _PLAIN: Final = b"J"
 _BIG: Final = b"B"
 _NAN: Final = b"N"
 _STRICT: Final = Checks()
+_PASSED_ON: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+"""What `simpler` sees to: an artifact is a dataclass, and orjson rounds the offsets of times."""
+
 _COERCED_PARTS: Final = {"path", "how", "value", "became"}
 _RESULT_PARTS: Final = {"timings", "usage", "value"}
 _MOST_COERCED: Final = 256
@@ -157,10 +160,9 @@ def _inputs(
     """The mark and the JSON of the inputs."""
     simpler = simpler_with(packing)
     try:
-        # dataclasses come to `simpler`, because an artifact is one
-        text = orjson.dumps(dict(inputs), simpler, orjson.OPT_PASSTHROUGH_DATACLASS)
-        # null is what orjson makes of NaN, which is not equal to what is read back
-        if b"null" not in text or not may_hold_nan(inputs) or orjson.loads(text) == inputs:
+        text = orjson.dumps(dict(inputs), simpler, _PASSED_ON)
+        # null is also what orjson makes of NaN
+        if b"null" not in text or not may_hold_nan(inputs):
             return _PLAIN, text
     except orjson.JSONEncodeError:
         pass

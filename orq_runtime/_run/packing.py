@@ -24,9 +24,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from orq_runtime._run.finite import LOOKED_AT, are_finite
+from orq_runtime._run.libraries import is_finite_table, plain_index
 from orq_runtime._run.shelf import Shelf
 from orq_runtime.errors import BadCall, NeverStarted, RequestError
 from orq_runtime.model.artifact import Artifact
@@ -39,6 +40,7 @@ from orq_sandbox import wire
 __all__ = ["Packing"]
 
 _SEALS: Final = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+_ALLOW: Final = 'nan="allow" lets them pass'
 _ALIGNED: Final = 64
 _LARGE_PAGE: Final = 2 << 20
 
@@ -165,7 +167,9 @@ class Packing:
             return _packed(Blob(value)) if large else None
         if is_array(value):
             return self._array(value)
-        return _table(value)
+        if _is_series(value):
+            return self._array(cast("Any", value).to_numpy())
+        return _table(value, allow_nan=self._allow_nan)
 
     def _array(self, value: object) -> _Part | None:
         array: Any = value
@@ -193,7 +197,18 @@ def _packed(blob: Blob, *, looks: bool = False) -> _Part:
     return _Part("npy", [memoryview(header), view], blob.dtype if looks else "")
 
 
-def _table(value: object) -> _Part | None:
+def _is_series(value: object) -> bool:
+    """Whether it is a pandas Series that is an array of numbers and no more."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None or not isinstance(value, pandas.Series):
+        return False
+    series: Any = value
+    return isinstance(series.dtype, sys.modules["numpy"].dtype) and (
+        series.dtype.kind in "biufc" and plain_index(series)
+    )
+
+
+def _table(value: object, *, allow_nan: bool) -> _Part | None:
     """A pandas or pyarrow table as an Arrow stream, where both libraries are at hand."""
     pandas, arrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")
     is_frame = pandas is not None and isinstance(value, pandas.DataFrame)
@@ -204,22 +219,21 @@ def _table(value: object) -> _Part | None:
         stream = importlib.import_module("pyarrow.ipc")
     except ImportError:
         return None
+    if not allow_nan and not is_finite_table(value):
+        raise BadCall("a table among the inputs holds NaN or infinities", hint=_ALLOW)
     try:
         table: Any = arrow.Table.from_pandas(value) if is_frame else value
         sink = arrow.BufferOutputStream()
         with stream.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, ValueError, TypeError) as error:
         raise BadCall(f"a table among the inputs has no form in Arrow: {error}") from error
     return _Part("arrow", [memoryview(sink.getvalue())])
 
 
 def _confirm_finite(numbers: memoryview, dtype: str) -> None:
     if not are_finite(numbers, dtype, sys.modules.get("numpy")):
-        raise BadCall(
-            "an array among the inputs holds NaN or infinities",
-            hint='nan="allow" lets them pass',
-        )
+        raise BadCall("an array among the inputs holds NaN or infinities", hint=_ALLOW)
 
 
 def _write(descriptor: int, piece: memoryview) -> None:

@@ -12,13 +12,13 @@ import datetime as dt
 import decimal
 import enum
 import math
-import sys
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Final
 
+from orq_runtime._run import libraries
 from orq_runtime._run.exact import MOST_DIGITS
 from orq_runtime._run.packing import Packing
 from orq_runtime.errors import BadCall
@@ -29,6 +29,7 @@ __all__ = ["Simpler", "Walk", "simpler_with"]
 Simpler = Callable[[object], object]
 
 _LARGEST: Final = 1 << 63
+_MOST_FORMS: Final = 3  # a member of an Enum whose value is a number of numpy's
 _DEEPEST: Final = 250  # orjson's own bound is 254
 _HINT: Final = "inputs are JSON, or values of the types in docs/types.md"
 
@@ -55,10 +56,9 @@ def _simpler(value: object) -> object:
         return dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
-        made: object = value.tolist()
-        if type(made) is not type(value):
+    if type(value).__module__.partition(".")[0] in ("numpy", "pandas"):
+        made = libraries.plain(value)
+        if made is not libraries.NO_FORM:
             return made
     return _single(value)
 
@@ -69,6 +69,8 @@ def _single(value: object) -> object:
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, dt.date | dt.time):
+        if getattr(value, "fold", 0) and getattr(value, "tzinfo", None) is None:
+            raise ValueError("has a fold and no time zone, which ISO 8601 cannot say")
         return value.isoformat()
     if isinstance(value, dt.timedelta):
         return _duration(value)
@@ -119,7 +121,9 @@ class Walk:
             return [self._plain(v, f"{path}[{i}]", depth + 1) for i, v in enumerate(value)]
         try:
             nearer = self._simpler(value)
-        except (TypeError, ValueError):
+        except ValueError as error:
+            raise _refused(path, str(error)) from error
+        except TypeError:
             raise _refused(
                 path, f"cannot be sent as JSON: a value of type `{type(value).__qualname__}`"
             ) from None
@@ -148,14 +152,32 @@ class Walk:
     def _pairs(self, pairs: dict[object, object], path: str, depth: int) -> dict[str, object]:
         made: dict[str, object] = {}
         for key, item in pairs.items():
-            name = key.value if isinstance(key, enum.Enum) else key
-            if not isinstance(name, str):
-                raise _refused(path, f"has a key that is no text: `{key!r}`")
-            made[_name(name)] = self._plain(item, f"{path}[{key!r}]", depth + 1)
+            name = self._key(key, path)
+            if name in made:
+                raise _refused(path, f"has a second key that is written `{name}`: `{key!r}`")
+            made[name] = self._plain(item, f"{path}[{key!r}]", depth + 1)
         return made
 
+    def _key(self, key: object, path: str) -> str:
+        """As the guest writes keys, so that it reads them."""
+        form = key
+        for _ in range(_MOST_FORMS):
+            if isinstance(form, str) and not isinstance(form, enum.Enum):
+                return _name(form)
+            if type(form) is int or (type(form) is float and math.isfinite(form)):
+                return repr(form)
+            if form is None or isinstance(form, bool | tuple | frozenset | complex):
+                break
+            try:
+                form = self._simpler(form)
+            except (TypeError, ValueError):
+                break
+        raise _refused(path, f"has a key that is neither text nor a number: `{key!r}`")
 
-def _name(key: str) -> str:
+
+def _name(key: object) -> str:
+    if not isinstance(key, str):
+        raise BadCall(f"an input's name is no text: `{key!r}`")
     try:
         key.encode()
     except UnicodeEncodeError:

@@ -39,6 +39,7 @@ _TRUTHS = ("TypeGuard", "TypeIs")
 _MODULES = re.compile(r"\b(?:typing|typing_extensions|collections\.abc|collections|builtins)\.")
 _CLASS = re.compile(r"<class '([^']*)'>")
 _REFERENCE = re.compile(r"ForwardRef\('([^']*)'[^)]*\)")
+_OPTIONAL = re.compile(r"Union\[([^\[\],|]+(?:\[[^\[\]]*\])?), None\]")  # as 3.8 says it
 
 
 def name_of(form: object) -> str:
@@ -204,4 +205,5 @@ def shown_type(annotation: typing.Any) -> str:
     if isinstance(annotation, type) and not args_of(annotation):
         return annotation.__qualname__.rpartition("<locals>.")[2]
     text = _CLASS.sub(r"\1", _MODULES.sub("", repr(annotation)))
-    return _REFERENCE.sub(r"\1", text).replace("NoneType", "None")
+    text = _REFERENCE.sub(r"\1", text).replace("NoneType", "None")
+    return _OPTIONAL.sub(r"Optional[\1]", text)

@@ -26,7 +26,7 @@ import socket
 import sys
 import typing
 
-from orq_sandbox import wire
+from orq_sandbox import later, wire
 from orq_sandbox.failure import Refusal
 
 __all__ = ["Packing", "as_json", "send", "unpacked"]
@@ -261,7 +261,12 @@ class Packing:
         library = type(value).__module__.partition(".")[0]
         if library == "numpy":
             return self._array(value)
-        return _arrow(value) if library in ("pandas", "pyarrow") else None
+        if library not in ("pandas", "pyarrow"):
+            return None
+        tables = later.part("tables")
+        if tables.is_row_of_numbers(value):
+            return self._array(value.to_numpy())
+        return _arrow(tables, value, allow_nan=self._allow_nan)
 
     def _array(self, value: typing.Any) -> typing.Optional[tuple]:
         numpy = sys.modules["numpy"]
@@ -301,12 +306,11 @@ def _write(descriptor: int, piece: memoryview) -> None:
         piece = piece[os.write(descriptor, piece) :]
 
 
-def _arrow(value: typing.Any) -> typing.Optional[tuple]:
+def _arrow(tables: typing.Any, value: typing.Any, *, allow_nan: bool) -> typing.Optional[tuple]:
     """A large table as an Arrow stream, where pyarrow is installed and JSON would take it too."""
     pandas, arrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")
     if pandas is not None and isinstance(value, pandas.DataFrame):
-        is_plain = value.index.equals(pandas.RangeIndex(len(value)))
-        if not is_plain or int(value.memory_usage().sum()) < wire.LEAST_BLOB:
+        if not tables.is_numbered(value.index) or int(value.memory_usage().sum()) < wire.LEAST_BLOB:
             return None
     elif arrow is None or not isinstance(value, arrow.Table) or value.nbytes < wire.LEAST_BLOB:
         return None
@@ -315,6 +319,8 @@ def _arrow(value: typing.Any) -> typing.Optional[tuple]:
         stream = importlib.import_module("pyarrow.ipc")
     except ImportError:
         return None
+    if not allow_nan and not tables.is_finite(value):
+        raise ValueError("holds a number that is not finite, and JSON has no such number")
     table = value if isinstance(value, arrow.Table) else arrow.Table.from_pandas(value)
     sink = arrow.BufferOutputStream()
     with stream.new_stream(sink, table.schema) as writer:

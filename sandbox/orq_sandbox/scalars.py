@@ -308,6 +308,8 @@ def plain(value: typing.Any) -> typing.Any:
     if isinstance(value, _BYTES):
         return binascii.b2a_base64(bytes(value), newline=False).decode("ascii")
     if any(_is_of(kind, "datetime", name) for name in ("date", "time")):
+        if getattr(value, "fold", 0) and value.tzinfo is None:
+            raise ValueError("has a fold and no time zone, which ISO 8601 cannot say")
         return value.isoformat()
     if _is_of(kind, "datetime", "timedelta"):
         return _written(value)

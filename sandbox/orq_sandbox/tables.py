@@ -16,13 +16,14 @@ Rules of this file:
 from __future__ import annotations
 
 import collections
+import importlib
 import sys
 import typing
 
 from orq_sandbox import scalars
 from orq_sandbox.mismatch import Unmade
 
-__all__ = ["NO_FORM", "converter", "plain"]
+__all__ = ["NO_FORM", "converter", "is_finite", "is_numbered", "is_row_of_numbers", "plain"]
 
 NO_FORM = object()
 """What `plain` gives for the libraries' other classes."""
@@ -51,7 +52,8 @@ def converter(kind: typing.Any) -> typing.Any:
     if family == "DataFrame":
         return _crossing(_guarded(dict, _frame), "Table", lambda value: value.to_pandas())
     if family == "Series":
-        return _guarded(list, lambda value: _loaded("pandas").Series(_column(value)))
+        series = _guarded(list, lambda value: _loaded("pandas").Series(_column(value)))
+        return lambda value: _loaded("pandas").Series(value) if _is_row(value) else series(value)
     if family == "Timestamp":
         moment = sys.modules["datetime"].datetime
         return _guarded(str, lambda value: kind(scalars.read_moment(moment, value)))
@@ -135,8 +137,44 @@ def plain(value: typing.Any) -> typing.Any:
     return NO_FORM
 
 
+def _is_row(value: typing.Any) -> bool:
+    """Whether it is an array that came beside the JSON and has one dimension."""
+    numpy = _loaded("numpy")
+    return isinstance(value, numpy.ndarray) and value.ndim == 1
+
+
+def is_finite(value: typing.Any) -> bool:
+    """Whether no column of a table holds NaN or infinities; nulls may be there."""
+    if _family(type(value)) == "Table":
+        arrow, compute = _loaded("pyarrow"), importlib.import_module("pyarrow.compute")
+        floats = [column for column in value.columns if arrow.types.is_floating(column.type)]
+        return all(compute.all(compute.is_finite(column)).as_py() is not False for column in floats)
+    numpy = _loaded("numpy")
+    for place in range(value.shape[1]):
+        column = value.iloc[:, place]
+        if column.dtype.kind not in "fc":
+            continue
+        if not isinstance(column.dtype, numpy.dtype):
+            column = column.dropna().astype("float64")
+        if not numpy.isfinite(column.to_numpy()).all():
+            return False
+    return True
+
+
+def is_numbered(index: typing.Any) -> bool:
+    """Whether an index numbers its rows and no more: JSON has no form for any other."""
+    return index.name is None and index.equals(_loaded("pandas").RangeIndex(len(index)))
+
+
+def is_row_of_numbers(value: typing.Any) -> bool:
+    """Whether it is a Series that is an array of numbers and no more."""
+    if _family(type(value)) != "Series" or not isinstance(value.dtype, _loaded("numpy").dtype):
+        return False
+    return value.dtype.kind in "biufc" and is_numbered(value.index)
+
+
 def _confirm_index(index: typing.Any) -> None:
-    if not index.equals(_loaded("pandas").RangeIndex(len(index))):
+    if not is_numbered(index):
         raise ValueError("has an index of its own: make it a column first (reset_index)")
 
 

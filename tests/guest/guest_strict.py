@@ -87,6 +87,8 @@ REFUSED = [
     (Union[int, str], 1.5, "x", "Union[int, str]", "float"),
     (Union[List[int], Dict[str, int]], {"a": "b"}, "x['a']", "int", "str"),
     (Optional[List[int]], ["a"], "x[0]", "int", "str"),
+    (Dict[str, Optional[int]], {"a": "x"}, "x['a']", "Optional[int]", "str"),
+    (List[Optional[List[int]]], [1], "x[0]", "Optional[List[int]]", "int"),
     (Tuple[int, int], [1, "a"], "x[1]", "int", "str"),
     (Tuple[int, int], [1], "x", "Tuple[int, int]", "tuple"),
     (Set[List[int]], [[1]], "x", "Set[List[int]]", "list"),

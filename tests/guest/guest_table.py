@@ -39,7 +39,7 @@ from typing import (
     Union,
 )
 
-from orq_sandbox import encode
+from orq_sandbox import encode, scalars
 from orq_sandbox.bind import Call
 
 T = TypeVar("T")
@@ -260,6 +260,13 @@ class Table(unittest.TestCase):
     def test_a_new_default_dict_makes_nothing_up(self):
         arrived, _ = there_and_back(DefaultDict[str, int], {})
         self.assertIsNone(arrived.default_factory)
+
+    def test_a_fold_without_a_zone_is_refused(self):
+        for moment in (dt.datetime(2020, 10, 25, 2, fold=1), dt.time(2, fold=1)):
+            with self.assertRaisesRegex(ValueError, "fold"):
+                scalars.plain(moment)
+        moment = dt.datetime(2020, 10, 25, 2, fold=1, tzinfo=UTC)
+        self.assertEqual("2020-10-25T02:00:00+00:00", scalars.plain(moment))
 
     def test_what_is_not_finite_passes_where_it_is_allowed(self):
         for annotation, value in ((float, 1e999), (decimal.Decimal, "NaN"), (complex, [1e999, 0])):

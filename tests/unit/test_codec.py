@@ -85,7 +85,7 @@ def test_inputs_arrive_as_they_were(inputs: dict[str, object]) -> None:
         ({"x": float("nan")}, "x"),
         ({"x": [1, {"y": float("inf")}]}, "x[1]['y']"),
         ({"x": object()}, "x"),
-        ({"a": 1, "x": {1: 2}}, "x"),
+        ({"a": 1, "x": {(1,): 2}}, "x"),
         ({"x": "\ud800"}, "x"),
         ({"x": [1 << 70, float("nan")]}, "x[1]"),
         ({"x": {"a": [{1}, "\ud800"]}}, "x['a'][1]"),
