@@ -38,6 +38,14 @@ __all__ = ["CONFINED", "TIERS", "Capability", "attempt", "choose", "try_tier"]
 CONFINED: Final = ("namespaces", "landlock")
 TIERS: Final = ("auto", *CONFINED, "process")
 _TRIAL_SECONDS: Final = 30.0
+_TRIAL_BYTES: Final = 1 << 20
+_TRIAL_LIMITS: Final = (
+    ("cpu", 20),
+    ("file_bytes", _TRIAL_BYTES),
+    ("memory", 512 << 20),
+    ("open_files", 256),
+)
+_TRIAL_PROCESSES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +120,21 @@ def attempt(
 def _tried(
     tier: str, interpreter: Interpreter, bundle: Path, ground: Ground, canary: str
 ) -> Mapping[str, object]:
-    wall = Wall(tier=tier, read_only=system_grants(interpreter, bundle))
+    wall = Wall(
+        tier=tier,
+        read_only=system_grants(interpreter, bundle),
+        rlimits=_TRIAL_LIMITS,
+        tmp_bytes=_TRIAL_BYTES,
+        tmp_inodes=64,
+    )
     policy = wall.policy(scratch=ground.scratch, run_uid=ground.run_uid)
     reader, writer = os.pipe()
     try:
-        orders = {"mode": "probe", "wall": {**policy, "canary": canary}}
+        folder = ground.run_folder()
+        run: dict[str, object] = {} if folder is None else {"folder": str(folder)}
+        if tier == "namespaces":  # elsewhere all of this user's processes count
+            run["rlimits"] = {"processes": _TRIAL_PROCESSES}
+        orders = {"mode": "probe", "wall": {**policy, "canary": canary}, "run": run}
         process = start_guest(interpreter.path, bundle, orders, [writer])
         os.close(writer)
         writer = -1

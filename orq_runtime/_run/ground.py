@@ -42,7 +42,7 @@ class Ground:
         folder = self.scratch / f"run-{os.urandom(8).hex()}"
         folder.mkdir(mode=0o700)
         if self.run_uid is not None:
-            os.chown(folder, self.run_uid, self.run_uid)
+            _give(folder, self.run_uid)
         return folder
 
     def remove(self) -> None:
@@ -75,7 +75,7 @@ class Grounds:
         run_uid = None
         if tier != "process" and may_become_others():
             run_uid = RUN_UIDS[(os.getpid() * 64 + number) % len(RUN_UIDS)]
-            os.chown(scratch, run_uid, run_uid)
+            scratch.chmod(0o711)  # a guest walks through it, and makes or swaps no name in it
         return Ground(scratch=scratch, run_uid=run_uid, tier=tier)
 
     def close(self) -> None:
@@ -83,6 +83,15 @@ class Grounds:
         with self._lock:
             self._stack.close()
             self._session = None
+
+
+def _give(folder: Path, uid: int) -> None:
+    """Make a folder a run's. Not by its name: whatever a guest put in its place stays what it is."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(descriptor, uid, uid)
+    finally:
+        os.close(descriptor)
 
 
 def may_become_others() -> bool:

@@ -40,7 +40,7 @@ def main() -> None:
     _hide()
     try:
         if orders["mode"] == "probe":
-            found = confine.probe(orders["wall"])
+            found = confine.probe(orders["wall"], orders["run"])
             os.write(descriptors[0], standard_json.dumps(found).encode())
             os._exit(0)
         if orders["mode"] == "zygote":

@@ -4,6 +4,8 @@
 2. Memory is `RLIMIT_DATA`: an address space limit breaks thread stacks, JITs and mapped files.
    Shared mappings pass it; only a cgroup counts those.
 3. What no policy names is at its safest: no core, no locked memory, no message queues.
+4. A core limit of 0 does not keep a dump from a program that the kernel pipes it to, which would
+   be the host's, as root; 1 does, and no file of one byte is written either.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ _NAMES = {
     "stack": resource.RLIMIT_STACK,
 }
 _ALWAYS = (
-    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_CORE, 1),
     (resource.RLIMIT_MEMLOCK, 0),
     (resource.RLIMIT_MSGQUEUE, 0),
     (resource.RLIMIT_SIGPENDING, 1024),

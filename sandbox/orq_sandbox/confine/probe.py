@@ -18,7 +18,7 @@ import socket
 import sys
 import typing
 
-from orq_sandbox.confine import namespaces
+from orq_sandbox.confine import limits, namespaces
 from orq_sandbox.confine.rooms import Rooms
 from orq_sandbox.confine.stages import WallError
 from orq_sandbox.confine.syscalls import call
@@ -30,20 +30,23 @@ _PTRACE_ATTACH = 16
 _BROKEN = 125
 _RUN_PROCESSES = 2
 Mapping = typing.Mapping[str, typing.Any]
+_NO_RUN: Mapping = {}
 
 
-def probe(policy: Mapping) -> typing.Dict[str, typing.Any]:
-    """Stand up the wall of `policy` and one run, attack it, and say what it is.
+def probe(policy: Mapping, run: Mapping = _NO_RUN) -> typing.Dict[str, typing.Any]:
+    """Stand up the wall of `policy` and one `run`, attack it, and say what it is.
 
     Like `enter` it returns in the process inside, which is to report and end. `policy` may name a
-    `canary`, an existing file of the host's that was not granted. Raises `WallError`.
+    `canary`, an existing file of the host's that was not granted. All of it is held to the policy's
+    limits from the start: no group is around it. Raises `WallError`.
     """
     policy = {"host_pid": os.getppid(), **policy}
+    limits.apply(policy.get("rlimits", {}))
     wall = enter(policy)
     reader, writer = os.pipe()
     init = wall.fork_init()
     if init == 0:
-        _report(writer, lambda: _be_init(wall, policy, writer))
+        _report(writer, lambda: _be_init(wall, policy, run, writer))
     os.close(writer)
     with open(reader, "rb") as pipe:
         said = pipe.read().decode("utf-8", "replace")
@@ -54,11 +57,11 @@ def probe(policy: Mapping) -> typing.Dict[str, typing.Any]:
     return {"tier": wall.tier, "landlock": wall.landlock, "stages": json.loads(detail)}
 
 
-def _be_init(wall: Wall, policy: Mapping, writer: int) -> None:
-    rooms = wall.settle_init({})
+def _be_init(wall: Wall, policy: Mapping, run: Mapping, writer: int) -> None:
+    rooms = wall.settle_init(run)
     step = os.fork()
     if step == 0:
-        _report(writer, lambda: _be_step(wall, rooms, policy, writer))
+        _report(writer, lambda: _be_step(wall, rooms, policy, run, writer))
     os.waitpid(step, 0)
     for folder in (*rooms, os.path.dirname(rooms.work)):
         try:
@@ -67,9 +70,11 @@ def _be_init(wall: Wall, policy: Mapping, writer: int) -> None:
             pass
 
 
-def _be_step(wall: Wall, rooms: Rooms, policy: Mapping, writer: int) -> None:
+def _be_step(
+    wall: Wall, rooms: Rooms, policy: Mapping, run: Mapping, writer: int
+) -> None:
     os.setsid()
-    wall.lock_step({}, [writer])
+    wall.lock_step(run, [writer])
     for name, attack in _canaries(policy):
         try:
             attack()

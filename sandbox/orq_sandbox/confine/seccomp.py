@@ -29,6 +29,7 @@ __all__ = ["install", "lock", "seal"]
 _PERMISSION = bpf.error(errno.EPERM)
 _MISSING = bpf.error(errno.ENOSYS)
 _UNSUPPORTED = bpf.error(errno.ENOTSUP)
+_NO_MEMORY = bpf.error(errno.ENOMEM)
 _PRETEND = bpf.error(0)
 _ALL = 0xFFFFFFFF
 _SET_ID = 0o6000
@@ -118,8 +119,13 @@ def _checked_arguments() -> typing.Dict[str, bpf.Verdict]:
     }
     ioctls = list(seccomp_policy.IOCTL_REFUSED.values())
     commands = list(seccomp_policy.FCNTL_REFUSED.values())
+    no_huge_pages = {
+        name: bpf.when_bits(index, bit, _NO_MEMORY)
+        for name, (index, bit) in seccomp_policy.HUGE_PAGES.items()
+    }
     return {
         **no_set_id,
+        **no_huge_pages,
         # without O_CREAT the mode is whatever the register held
         "open": bpf.when_bits(1, _CREATES, bpf.when_bits(2, _SET_ID, _PERMISSION)),
         "openat": bpf.when_bits(2, _CREATES, bpf.when_bits(3, _SET_ID, _PERMISSION)),

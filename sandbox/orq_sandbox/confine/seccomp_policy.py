@@ -16,6 +16,7 @@ __all__ = [
     "FEIGNED",
     "FILE_MODES",
     "HOST_IPC",
+    "HUGE_PAGES",
     "IOCTL_REFUSED",
     "KEEP_SESSION",
     "ONLY_ONESELF",
@@ -134,8 +135,9 @@ FEIGNED = [name for name in ATTRIBUTES if "xattr" not in name]
 its files have the mode, owner and times that it asked for. Whoever copies extended attributes copes
 with a refusal."""
 
-WATCHING = ["inotify_add_watch"]
-"""Refused without namespaces: it tells the names in any folder that the user can read."""
+WATCHING = ["inotify_init", "inotify_init1", "inotify_add_watch"]
+"""Refused without namespaces: it tells the names in any folder that the user can read, and the user
+has few of them for all of its programs."""
 
 PATH_ATTRIBUTES = ["getxattr", "lgetxattr", "listxattr", "llistxattr"]
 """Not supported without namespaces: they read extended attributes by path, past Landlock."""
@@ -152,6 +154,10 @@ ONLY_OWN_PRIORITY = {"setpriority": 0, "ioprio_set": 1}
 
 SOCKET_CALLS = ["connect", "bind", "listen", "accept", "accept4"]
 """Refused where no socket can be had: a path socket's address is what Landlock does not see."""
+
+HUGE_PAGES = {"mmap": (3, 0x40000), "memfd_create": (1, 0x4), "shmget": (2, 0o4000)}
+"""Which argument's bit asks for huge pages: the machine keeps a few for its own programs, and no
+group's memory counts them."""
 
 KEEP_SESSION = ["setsid", "setpgid"]
 """Refused to a step whose process group is what it is killed by."""

@@ -36,6 +36,13 @@ Mapping = typing.Mapping[str, typing.Any]
 _UMASK = 0o077
 _STANDARD = (0, 1, 2)
 _MACHINE_FILES = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat")
+# not all of /proc/self: `net`, and `task` by way of it, tell of the host's connections and sockets
+_OWN = (
+    *("auxv", "cgroup", "cmdline", "comm", "environ", "exe", "fd", "fdinfo", "io", "limits"),
+    *("maps", "mountinfo", "mounts", "oom_score", "oom_score_adj", "smaps", "smaps_rollup"),
+    *("stat", "statm", "status"),
+)
+_OWN_FILES = ["/proc/self/" + name for name in _OWN]
 
 
 class LandlockWall:
@@ -99,9 +106,11 @@ class LandlockWall:
         domain = _domain(self._policy, self.landlock)
         for path in self._rooms:
             domain.allow(path, landlock.WRITE)
-        domain.allow("/proc/self", landlock.READ_FILES)
-        for path in _MACHINE_FILES:
-            domain.allow(path, landlock.READ_FILES)
+        for path in (*_OWN_FILES, *_MACHINE_FILES):
+            try:
+                domain.allow(path, landlock.READ_FILES)
+            except FileNotFoundError:  # a kernel that was built without it
+                pass
         return domain
 
 
