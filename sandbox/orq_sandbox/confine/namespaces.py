@@ -17,6 +17,7 @@ __all__ = [
     "NEW_PID",
     "NEW_USER",
     "NEW_UTS",
+    "bound_watching",
     "enter_pid_namespace",
     "map_ids",
     "set_hostname",
@@ -32,6 +33,8 @@ NEW_PID = 0x20000000
 NEW_NET = 0x40000000
 CLONE_NEW = NEW_NS | NEW_CGROUP | NEW_UTS | NEW_IPC | NEW_USER | NEW_PID | NEW_NET
 """All that `clone` can make; its flags have no room for time namespaces."""
+
+_WATCHERS = 32
 
 INNER_ID = 1000
 """User and group of every guest, as it sees itself."""
@@ -63,6 +66,22 @@ def map_ids(uid: int, gid: int, proc: typing.Optional[int] = None) -> None:
             os.write(descriptor, words)
         finally:
             os.close(descriptor)
+
+
+def bound_watching() -> None:
+    """Leave the host user most of the few inotify instances that it has for all its programs.
+
+    For this user namespace with all in it; raising it again takes a capability over the namespace.
+    """
+    path = "/proc/sys/user/max_inotify_instances"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # a kernel without inotify, or before 4.13
+        return
+    try:
+        os.write(descriptor, b"%d" % _WATCHERS)
+    finally:
+        os.close(descriptor)
 
 
 def set_hostname(name: str) -> None:

@@ -122,6 +122,7 @@ class NamespacesWall:
             capabilities.set_dumpable(value=True)  # else /proc/self belongs to nobody we are
             namespaces.unshare(namespaces.NEW_USER)
             namespaces.map_ids(namespaces.INNER_ID, namespaces.INNER_ID, self._proc)
+            _die_first(self._proc)
             capabilities.set_dumpable(value=False)
         with self.stages("step: landlock"):
             if self.landlock:
@@ -163,6 +164,18 @@ class NamespacesWall:
         return domain
 
 
+def _die_first(proc: int) -> None:
+    """Where memory is short the kernel is to kill the step and what it started, not its init."""
+    try:
+        descriptor = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    except FileNotFoundError:  # a kernel that kills nobody
+        return
+    try:
+        os.write(descriptor, b"1000")
+    finally:
+        os.close(descriptor)
+
+
 def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
     """Go behind the wall; returns in the process inside. Raises `WallError`."""
     scratch, run_uid = policy["scratch"], policy.get("run_uid")
@@ -193,6 +206,7 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
     with stages("settle zygote"):
         mounts.zygote_proc("/proc")
         namespaces.set_hostname(policy.get("hostname", "sandbox"))
+        namespaces.bound_watching()
     with stages("assemble filters"):
         wall = NamespacesWall(policy, stages, interface, shelf)
         filter_ = _seal(policy, interface)
