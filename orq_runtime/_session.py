@@ -20,6 +20,7 @@ from orq_runtime._run.cgroup import Leaf, Mechanism
 from orq_runtime._run.exceeded import of_group
 from orq_runtime._run.guest import Guests
 from orq_runtime._run.handover import Handover, Share
+from orq_runtime._run.held import enforced_by, watched_of_run
 from orq_runtime._run.launch import Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.outcome import Circumstances, conclude, never_began
@@ -286,8 +287,9 @@ class Session:
         run.slot = slot
         try:
             slot.leaf.adjust(run.limits)
-            if not self._mechanism.has_cgroup:
-                slot.post_sentry(run.limits.memory_bytes)
+            watched = watched_of_run(self._enforced_by(run.limits), run.limits, slot)
+            if watched is not None:
+                slot.post_sentry(watched)
         except OSError as error:
             raise NeverStarted(f"the run's group does not take its limits: {error}") from error
         slot.send_along(run.packing.written(slot.shelf))
@@ -350,18 +352,9 @@ class Session:
         return run.circumstances(self.isolation, self._enforced_by(run.limits))
 
     def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
-        if self._held[0] is limits:
-            return self._held[1]
-        held = {**self._mechanism.enforced_by(limits), "open_files": "rlimit"}
-        held["file_bytes"] = "rlimit"
-        if limits.cpu_seconds is not None:
-            held["cpu_seconds"] = "rlimit"
-        is_bounded = self.isolation == "namespaces"
-        held["tmp_bytes"] = held["tmp_inodes"] = "tmpfs" if is_bounded else "unlimited"
-        if not self._mechanism.has_cgroup and self.isolation != "namespaces":
-            held["processes"] = "unlimited"  # the kernel would count all that this user runs
-        self._held = (limits, held)
-        return held
+        if self._held[0] is not limits:
+            self._held = (limits, enforced_by(self._mechanism, self.isolation, limits))
+        return self._held[1]
 
     def stats(self) -> Stats:
         """What the pool holds and has done, now."""

@@ -21,9 +21,11 @@ from orq_runtime._run.codec import new_seal
 from orq_runtime._run.exceeded import of_group
 from orq_runtime._run.ground import Grounds
 from orq_runtime._run.guest import GUEST_VARIABLES
+from orq_runtime._run.held import enforced_by
 from orq_runtime._run.launch import launch_command, why_it_died
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.outcome import Circumstances, conclude
+from orq_runtime._run.sentry import Watched
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.wall import command_wall
 from orq_runtime.errors import NeverStarted
@@ -85,12 +87,21 @@ class Commands:
         slot = launch_command(command.interpreter.path, bundle, wall, ground, leaf)
         try:
             leaf.adjust(command.limits)
-            memory_bytes = None if has_cgroup else command.limits.memory_bytes
-            slot.post_sentry(memory_bytes, places, command.writable_bytes)
+            slot.post_sentry(self._watched(command, places))
         except OSError as error:
             slot.close()
             raise NeverStarted(f"the command cannot be watched: {error}") from error
         return slot
+
+    def _watched(self, command: Command, places: list[Path]) -> Watched:
+        limits = command.limits
+        held = enforced_by(self._mechanism, self._isolation, limits)
+        return Watched(
+            memory_bytes=limits.memory_bytes if "watcher" in held["memory_bytes"] else None,
+            processes=limits.processes if held["processes"] == "watcher" else None,
+            folders=tuple(places),
+            disk_bytes=command.writable_bytes,
+        )
 
     def _outcome(self, command: Command, slot: Slot, machine: Machine, started_ns: int) -> Outcome:
         seen = Circumstances(
@@ -101,7 +112,7 @@ class Commands:
             isolation=self._isolation,
             wall_seconds=(time.monotonic_ns() - started_ns) / 1e9,
             timings={},
-            enforced_by=self._mechanism.enforced_by(command.limits),
+            enforced_by=enforced_by(self._mechanism, self._isolation, command.limits),
             peak_memory_bytes=slot.leaf.peak_bytes(),
         )
         return of_group(conclude(machine, seen), slot.leaf, command.limits)

@@ -86,7 +86,7 @@ class Grounds:
 
 
 def _give(folder: Path, uid: int) -> None:
-    """Make a folder a run's. Not by its name: whatever a guest put in its place stays what it is."""
+    """Make a folder a run's. Not by its name: what a guest put in its place stays what it is."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fchown(descriptor, uid, uid)

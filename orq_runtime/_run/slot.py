@@ -10,14 +10,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from orq_runtime import _fs
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
-from orq_runtime._run.disk import DiskRound
-from orq_runtime._run.sentry import MemoryRound, Round, Sentry
+from orq_runtime._run.sentry import Sentry, Watched
 from orq_runtime._run.shelf import Shelf
 from orq_sandbox import wire
 
@@ -45,12 +43,17 @@ class Slot:
         run_uid: int | None = None,
         shelf: Shelf | None = None,
         about: bytes = b"",
+        ours: int = 1,
     ) -> None:
-        """`about` is what the child was told of the request it is to get; nothing if of none."""
+        """`about` is what the child was told of the request it is to get; nothing if of none.
+
+        `ours`: how many generations, from the pidfd's process on, are no step's.
+        """
         self.channel = channel
         self.pidfd = pidfd
         self.leaf = leaf
-        self._folder = folder
+        self.folder = folder
+        self._ours = ours
         self.process = process
         self.run_uid = run_uid
         self.shelf = shelf
@@ -156,18 +159,9 @@ class Slot:
         came, self._came = self._came, -1
         return came
 
-    def post_sentry(
-        self, memory_bytes: int | None, folders: Sequence[Path] = (), disk_bytes: int = 0
-    ) -> None:
-        """Have watched what no kernel limit holds: the run's memory, what it puts into folders.
-
-        Raises OSError.
-        """
-        rounds: list[Round] = []
-        if memory_bytes is not None:
-            rounds.append(MemoryRound(memory_bytes, self.pidfd))
-        if folders:
-            rounds.append(DiskRound(folders, disk_bytes, self.pidfd))
+    def post_sentry(self, watched: Watched) -> None:
+        """Have watched what no kernel limit holds. Raises OSError."""
+        rounds = watched.rounds(self.pidfd, self._ours)
         self.sentry = Sentry(rounds, now_ns=time.monotonic_ns())
 
     @property
@@ -210,6 +204,8 @@ class Slot:
                 os.close(descriptor)
         if self.pidfd < 0:
             return
+        if self.sentry is not None:
+            self.sentry.close()
         if self.process is not None:
             try:
                 self.process.wait(_REAP_SECONDS)
@@ -221,6 +217,6 @@ class Slot:
         os.close(self.pidfd)
         self.pidfd = -1
         self.leaf.close()
-        if self._folder is not None:
+        if self.folder is not None:
             with contextlib.suppress(OSError):  # what cannot go yet goes with the session
-                _fs.remove_tree(self._folder)
+                _fs.remove_tree(self.folder)

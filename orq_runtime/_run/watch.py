@@ -38,6 +38,7 @@ POLL_SECONDS: Final = 0.05
 _PROC: Final = Path("/proc")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MOST_PROCESSES: Final = 100_000
+_THREADS: Final = 17  # of /proc/PID/stat, after the name
 _MOST_BYTES: Final = 1 << 16
 
 
@@ -118,18 +119,38 @@ class Processes:
             raise ProcessLookupError("init has ended")
         return pid
 
-    def tree(self) -> list[int]:
-        """Init and all its descendants. Orphans are init's children and are found too."""
-        found = [self._init]
-        seen = {self._init}
+    def tree(self, *, after: int = 0) -> list[int]:
+        """Init and all its descendants. Orphans are init's children and are found too.
+
+        `after`: without so many generations, counted from init.
+        """
+        found: list[int] = []
+        generation, seen = [self._init], {self._init}
         families = {} if self._lists_children else self._by_parent()
-        for pid in found:  # grows while it is walked
-            children = self._children(pid) if self._lists_children else families.get(pid, [])
-            for child in children:
-                if child not in seen and len(found) < _MOST_PROCESSES:
-                    seen.add(child)
-                    found.append(child)
+        while generation:
+            if after <= 0:
+                found += generation
+            after -= 1
+            parents, generation = generation, []
+            for pid in parents:
+                children = self._children(pid) if self._lists_children else families.get(pid, [])
+                for child in children:
+                    if child not in seen and len(seen) < _MOST_PROCESSES:
+                        seen.add(child)
+                        generation.append(child)
         return found
+
+    def threads(self, *, after: int, most: int) -> int:
+        """How many threads they have together; more than `most` are not counted."""
+        pids = self.tree(after=after)
+        if len(pids) > most:
+            return len(pids)
+        count = 0
+        for pid in pids:
+            with contextlib.suppress(OSError, IndexError, ValueError):  # it has ended
+                fields = _read(self._proc / str(pid) / "stat").rpartition(")")[2].split()
+                count += int(fields[_THREADS]) if fields[0] not in "ZX" else 1
+        return count
 
     def _children(self, pid: int) -> list[int]:
         children: list[int] = []

@@ -56,6 +56,7 @@ _FORKS = Step(
     function="f",
 )
 _MIB = 1 << 20
+_ENDING = 4  # PF_EXITING: it left its groups, and may wait for those below it
 
 
 @pytest.mark.slow
@@ -140,11 +141,11 @@ def _below(pid: int) -> Iterator[int]:
 
 
 def _group(pid: int) -> Iterator[str]:
-    """The groups of a process that lives: a dead one is in none, and its run may have ended."""
+    """The groups of a process that lives: one that is ending is in none, and its run may have."""
     with contextlib.suppress(OSError):
         text = Path(f"/proc/{pid}/cgroup").read_text()
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        if state not in "ZX":
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        if fields[0] not in "ZX" and not int(fields[6]) & _ENDING:
             yield text
 
 

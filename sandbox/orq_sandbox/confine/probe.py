@@ -40,8 +40,8 @@ def probe(policy: Mapping, run: Mapping = _NO_RUN) -> typing.Dict[str, typing.An
     `canary`, an existing file of the host's that was not granted. All of it is held to the policy's
     limits from the start: no group is around it. Raises `WallError`.
     """
-    policy = {"host_pid": os.getppid(), **policy}
     limits.apply(policy.get("rlimits", {}))
+    policy = {"host_pid": os.getppid(), **policy}
     wall = enter(policy)
     reader, writer = os.pipe()
     init = wall.fork_init()
@@ -70,9 +70,7 @@ def _be_init(wall: Wall, policy: Mapping, run: Mapping, writer: int) -> None:
             pass
 
 
-def _be_step(
-    wall: Wall, rooms: Rooms, policy: Mapping, run: Mapping, writer: int
-) -> None:
+def _be_step(wall: Wall, rooms: Rooms, policy: Mapping, run: Mapping, writer: int) -> None:
     os.setsid()
     wall.lock_step(run, [writer])
     for name, attack in _canaries(policy):

@@ -88,6 +88,10 @@ class LandlockWall:
             limits.apply({**self._policy.get("rlimits", {}), **run.get("rlimits", {})})
         with self.stages("step: lock filter"):
             os.umask(_UMASK)
+            # the host is the same user: it must see what the step holds open, to count it. Other
+            # runs do not: their domains are not around this one
+            if self._policy.get("run_uid") is None:
+                capabilities.set_dumpable(value=True)
             seccomp.install(
                 self._lock or seccomp.lock(has_namespaces=False, only_signal=os.getpid())
             )
