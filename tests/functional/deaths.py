@@ -14,6 +14,7 @@ __all__ = ["TABLE", "TIERS", "Death"]
 
 TIERS = ("namespaces", "landlock", "process")
 _STRONGEST = ("namespaces",)  # it alone gives a run a disk of its own
+_WATCHED = ("landlock", "process")  # the kernel refuses nothing there, and the run is killed
 _SIGNALS = (
     *("SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE"),
     *("SIGUSR1", "SIGUSR2", "SIGHUP", "SIGPIPE", "SIGALRM", "SIGSTKFLT"),
@@ -102,6 +103,21 @@ def _of_disk() -> Iterator[Death]:
         status=3,
         tiers=_STRONGEST,
     )
+    for name, inputs in (
+        ("fills_the_disk", {"folder": "."}),
+        ("fills_the_disk_below", {"variable": "TMPDIR"}),
+        ("fills_the_disk_without_names", {}),
+        ("fills_the_disk_where_nobody_may_look", {}),
+        ("makes_folders_in_folders", {}),
+        ("makes_many_files", {}),
+    ):
+        yield Death(
+            function=name,
+            inputs=inputs,
+            limits={**_FULL, "tmp_inodes": 256 if name == "makes_many_files" else 65536},
+            verdict="disk_exceeded",
+            tiers=_WATCHED,
+        )
     few: Mapping[str, float] = {"tmp_inodes": 64}
     yield Death(function="makes_many_files", limits=few, verdict="disk_exceeded", tiers=_STRONGEST)
     yield Death(function="handles_a_full_disk", limits=_FULL, verdict="ok", tiers=_STRONGEST)

@@ -127,6 +127,34 @@ def fills_the_disk(folder):
             file.write(bytes(1 << 16))
 
 
+def fills_the_disk_below(variable):
+    fills_the_disk(os.environ[variable])
+
+
+def fills_the_disk_without_names():
+    _speak()
+    held = []
+    while True:
+        held.append(open("nameless", "wb", buffering=0))
+        os.unlink("nameless")
+        held[-1].write(bytes(1 << 16))
+        if len(held) > 500:
+            time.sleep(600)
+
+
+def fills_the_disk_where_nobody_may_look():
+    os.mkdir("dark", 0o300)
+    fills_the_disk("dark")
+
+
+def makes_folders_in_folders():
+    _speak()
+    for _ in range(4000):
+        os.mkdir("deep")
+        os.chdir("deep")
+    time.sleep(600)
+
+
 def fills_the_disk_and_clears_up():
     _speak()
     try:
