@@ -352,9 +352,11 @@ class Session:
         return run.circumstances(self.isolation, self._enforced_by(run.limits))
 
     def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
-        if self._held[0] is not limits:
-            self._held = (limits, enforced_by(self._mechanism, self.isolation, limits))
-        return self._held[1]
+        known, held = self._held
+        if known is not limits:
+            held = enforced_by(self._mechanism, self.isolation, limits)
+            self._held = (limits, held)
+        return held
 
     def stats(self) -> Stats:
         """What the pool holds and has done, now."""

@@ -164,13 +164,16 @@ class Machine:
         else:
             self.stop("timeout", now_ns)
 
-    def stop(self, cause: str, now_ns: int, reason: str = "") -> None:
-        """End the run for a cause. Only the first cause counts, and none after an answer."""
+    def stop(self, cause: str, now_ns: int, reason: str = "", *, at_once: bool = False) -> None:
+        """End the run for a cause. Only the first cause counts, and none after an answer.
+
+        `at_once`: without a grace, in which it would take more of what it has too much of.
+        """
         if self._stopped is not None or "status" not in self._open:
             return
         if self._state != "answered":
             self._stopped, self._reason = cause, reason
-        self._orders.append(Order.STOP)
+        self._orders.append(Order.STOP_NOW if at_once else Order.STOP)
         self._next_ns = now_ns + TERM_GRACE_MS * 1_000_000 + KILL_GRACE_NS
 
     def _from_step(self, chunk: bytes, now_ns: int) -> None:

@@ -42,10 +42,10 @@ class Watched:
         found: list[Round] = []
         if self.memory_bytes is not None or self.processes is not None:
             processes = Processes(pidfd)
+            if self.processes is not None:  # first: it stops counting where there are too many
+                found.append(ProcessRound(self.processes, processes, ours))
             if self.memory_bytes is not None:
                 found.append(MemoryRound(self.memory_bytes, processes))
-            if self.processes is not None:
-                found.append(ProcessRound(self.processes, processes, ours))
         if self.folders:
             disk = DiskRound(
                 self.folders,
@@ -130,7 +130,7 @@ class Sentry:
             except OSError:  # the run has ended, or nothing can be opened just now
                 continue
             if found:
-                machine.stop(found[0], now_ns, found[1])
+                machine.stop(found[0], now_ns, found[1], at_once=True)
                 break
         took_ns = time.monotonic_ns() - begun_ns
         self.due_ns = now_ns + took_ns + max(_ROUND_NS, _REST * took_ns)

@@ -119,10 +119,11 @@ class Processes:
             raise ProcessLookupError("init has ended")
         return pid
 
-    def tree(self, *, after: int = 0) -> list[int]:
+    def tree(self, *, after: int = 0, most: int = _MOST_PROCESSES) -> list[int]:
         """Init and all its descendants. Orphans are init's children and are found too.
 
-        `after`: without so many generations, counted from init.
+        `after`: without so many generations, counted from init. `most`: where there are more, some
+        are left out; who forks without end does so faster than anybody counts.
         """
         found: list[int] = []
         generation, seen = [self._init], {self._init}
@@ -133,16 +134,18 @@ class Processes:
             after -= 1
             parents, generation = generation, []
             for pid in parents:
+                if len(found) + len(generation) > most:
+                    return found + generation
                 children = self._children(pid) if self._lists_children else families.get(pid, [])
                 for child in children:
-                    if child not in seen and len(seen) < _MOST_PROCESSES:
+                    if child not in seen:
                         seen.add(child)
                         generation.append(child)
         return found
 
     def threads(self, *, after: int, most: int) -> int:
-        """How many threads they have together; more than `most` are not counted."""
-        pids = self.tree(after=after)
+        """How many threads they have together; many more than `most` are not counted."""
+        pids = self.tree(after=after, most=most)
         if len(pids) > most:
             return len(pids)
         count = 0

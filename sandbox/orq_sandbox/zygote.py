@@ -143,7 +143,18 @@ def _reap(inits: typing.Set[int]) -> None:
     if is_orphaned:
         for pid in kernel.children():
             if pid not in inits:
-                _kill(pid)
+                _kill_with_group(pid, inits)
+
+
+def _kill_with_group(pid: int, inits: typing.Set[int]) -> None:
+    """Kill an orphan, and at one blow all of its group: who forks on outruns a pursuit."""
+    try:
+        group = os.getpgid(pid)
+        if group not in inits and group not in (os.getpgid(0), os.getpid()):
+            os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+    _kill(pid)
 
 
 def _end_all() -> None:

@@ -42,7 +42,7 @@ def problem(attack: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
     if verdict in _OURS:
         return f"the run was not tried: {said}"
     is_wrong = {
-        "denied": not str(value).startswith("DENIED"),
+        "denied": not str(value).startswith("DENIED") and verdict != "processes_exceeded",
         "value": value != attack["expectation"].get("value"),
         "timeout": verdict != "timeout",
         # what speaks on the result's descriptor is stopped before it can die of anything else

@@ -43,8 +43,7 @@ return T(lambda: (fcntl.fcntl(r, 10, 10), fcntl.fcntl(r, 8, pid)))""",
     "read-attribute": "return T(lambda: os.listxattr(home + '/private'))",
     "truncate-by-path": "return T(lambda: os.truncate(home + '/private', 0))",
     "watch-a-folder": """
-f = S(294, 0)
-return T(lambda: S(254, f, ctypes.c_char_p(home.encode()), 0xfff))""",
+return T(lambda: S(254, S(294, 0), ctypes.c_char_p(home.encode()), 0xfff))""",
     "rename-a-file": "return T(lambda: os.rename(home + '/private', home + '/gone'))",
     "link-a-file": "return T(lambda: os.link(home + '/private', 'mine'))",
     "make-a-socket": "return T(lambda: socket.socket(socket.AF_UNIX).bind(home + '/s'))",

@@ -135,6 +135,14 @@ def step(x):
     time.sleep(60)
 """,
 }
+_BOMB = r"""
+import os, signal
+def step(x):
+    for number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)
+    while True:
+        try: os.fork()
+        except OSError: pass
+"""
 _STORM = r"""
 import random
 NEVER = {15, 34, 35, 230, 60, 231}  # sigreturn without a frame; pauses; exits, which prove nothing
@@ -224,6 +232,7 @@ def test_hogs_cost_their_own_runs_only(mode: str) -> None:
         [
             {"id": "hog", "source": _HOG, "limits": {"memory_bytes": 96 << 20}},
             {"id": "crowd", "source": _CROWD, "limits": {"processes": 16}},
+            {"id": "bomb", "source": _BOMB, "limits": {"processes": 16, "wall_seconds": 5}},
             {"id": "honest", "source": "def step(x):\n    return sum(range(10**6))\n"},
         ],
     )
@@ -232,6 +241,7 @@ def test_hogs_cost_their_own_runs_only(mode: str) -> None:
     assert "out_of_memory" == outcomes["hog"]["verdict"]
     assert outcomes["crowd"]["value"] is None or outcomes["crowd"]["value"] < 16, outcomes
     assert {"ok", "processes_exceeded"} >= {outcomes["crowd"]["verdict"]}, outcomes
+    assert {"timeout", "processes_exceeded"} >= {outcomes["bomb"]["verdict"]}, outcomes
 
 
 @pytest.mark.slow

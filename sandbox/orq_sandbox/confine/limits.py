@@ -13,7 +13,7 @@ from __future__ import annotations
 import resource
 import typing
 
-__all__ = ["apply"]
+__all__ = ["apply", "bound_threads", "threads_now"]
 
 _NAMES = {
     "memory": resource.RLIMIT_DATA,
@@ -28,6 +28,24 @@ _ALWAYS = (
     (resource.RLIMIT_MSGQUEUE, 0),
     (resource.RLIMIT_SIGPENDING, 1024),
 )
+
+
+_MORE_THREADS = 2048
+
+
+def threads_now() -> int:
+    """How many threads the machine has, and so the most that any one user can have."""
+    with open("/proc/loadavg") as file:
+        return int(file.read().split()[3].partition("/")[2])
+
+
+def bound_threads(there: int) -> None:
+    """Have forking end somewhere where nothing else ends it, for good. Raises OSError.
+
+    The kernel counts all that the user runs, anywhere: `there` is how much that may be by now. What
+    a run may have is held by a watcher; this is for one that forks faster than anybody looks.
+    """
+    _lower(resource.RLIMIT_NPROC, there + _MORE_THREADS, there + _MORE_THREADS)
 
 
 def apply(quantities: typing.Mapping[str, int]) -> None:

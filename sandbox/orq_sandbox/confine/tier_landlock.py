@@ -57,6 +57,7 @@ class LandlockWall:
         self.landlock = interface
         self._policy = policy
         self._rooms = rooms.Rooms("", "")
+        self._threads = 0
         self._lock = b""
         if interface >= landlock.SCOPE_SINCE:
             self._lock = seccomp.lock(has_namespaces=False)
@@ -69,6 +70,7 @@ class LandlockWall:
         """In init: the run's folders, below `run["folder"]` or the scratch. Raises `WallError`."""
         with self.stages("run: folders"):
             self._rooms = rooms.make(self._policy["scratch"], run.get("folder"))
+            self._threads = limits.threads_now()
         return self._rooms
 
     def is_disk_full(self) -> bool:
@@ -86,6 +88,7 @@ class LandlockWall:
             close_all_but([*_STANDARD, *keep])
         with self.stages("step: limits"):
             limits.apply({**self._policy.get("rlimits", {}), **run.get("rlimits", {})})
+            limits.bound_threads(self._threads)
         with self.stages("step: lock filter"):
             os.umask(_UMASK)
             # the host is the same user: it must see what the step holds open, to count it. Other

@@ -51,6 +51,7 @@ class ProcessWall:
         with self.stages("step: limits"):
             os.umask(_UMASK)
             limits.apply({**self._policy.get("rlimits", {}), **run.get("rlimits", {})})
+            limits.bound_threads(limits.threads_now())
 
     def kill_everything(self, step: int) -> None:
         """In init: SIGKILL the step's process group. What left it, init must look for."""
