@@ -10,7 +10,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import array
 import contextlib
 import json
 import socket
@@ -20,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from orq_runtime._run.rights import send_rights
 from orq_runtime.errors import NeverStarted
 
 __all__ = ["GUEST_VARIABLES", "Guests", "start_guest"]
@@ -111,7 +111,6 @@ def _start(python: Path, bundle: Path) -> _Waiting:
 
 
 def _send(line: socket.socket, text: bytes, descriptors: Sequence[int]) -> None:
-    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-    sent = line.sendmsg([text], rights if descriptors else [])
+    sent = send_rights(line, text, descriptors) if descriptors else 0
     line.sendall(text[sent:])
     line.shutdown(socket.SHUT_WR)

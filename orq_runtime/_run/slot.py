@@ -15,6 +15,7 @@ from pathlib import Path
 from orq_runtime import _fs
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
+from orq_runtime._run.rights import send_rights
 from orq_runtime._run.sentry import Sentry, Watched
 from orq_runtime._run.shelf import Shelf
 from orq_sandbox import wire
@@ -122,7 +123,7 @@ class Slot:
         line = socket.socket(fileno=self.channel.host("request"))
         try:
             line.settimeout(0)  # whatever the program's default is
-            count = socket.send_fds(line, [message], [self._sent])
+            count = send_rights(line, message, [self._sent])
         finally:
             line.detach()
         os.close(self._sent)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import collections
 import json
 import os
@@ -20,6 +19,7 @@ from orq_runtime._run.channel import Channel
 from orq_runtime._run.ground import Ground
 from orq_runtime._run.guest import Guests
 from orq_runtime._run.launch import Launch, launch, why_it_died
+from orq_runtime._run.rights import send_rights
 from orq_runtime._run.shelf import Shelf
 from orq_runtime._run.slot import Slot
 from orq_runtime.errors import NeverStarted
@@ -127,12 +127,9 @@ class Zygote:
             raise NeverStarted(f"no descriptors for a child: {error.strerror}") from error
         folder = self._ground.run_folder()
         run = {} if folder is None else {"folder": str(folder)}
-        rights = array.array("i", [*channel.guest_ends(), *leaf.procs_descriptors()])
+        message = wire.frame(wire.SPAWN, json.dumps(run).encode())
         try:
-            self._control.sendmsg(
-                [wire.frame(wire.SPAWN, json.dumps(run).encode())],
-                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)],
-            )
+            send_rights(self._control, message, [*channel.guest_ends(), *leaf.procs_descriptors()])
         except OSError as error:
             channel.close()
             leaf.close()

@@ -1,8 +1,8 @@
 """In a mode: runs attacks through a real `Runtime`, as any host would, and says how each ended.
 
-Orders on stdin: `tier`, `python`, `cache`, `find_links`, and `attacks`: a list of `id`, `source`,
-`requirements`, `limits` and whether it `needs_victim`. On stdout one JSON object: `outcomes` by id,
-and the `isolation` that was in force.
+Orders on stdin: `tier`, `python`, `cache`, `find_links`, `open_files` (how many the host may have)
+and `attacks`: a list of `id`, `source`, `requirements`, `limits` and whether it `needs_victim`. On
+stdout one JSON object: `outcomes` by id, and the `isolation` that was in force.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -28,6 +29,9 @@ _STDOUT = 4096
 def main() -> None:
     """Do as ordered."""
     orders = json.load(sys.stdin)
+    if "open_files" in orders:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (orders["open_files"], hard))
     home = Path.home()
     (home / "private").write_text("secret")
     with (

@@ -96,6 +96,20 @@ def step(x):
         pass
     return count
 """
+_KEEPS_DESCRIPTORS = """
+import array
+def step(x):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.setblocking(False)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0] * 200))]
+    is_told = False
+    while True:
+        try: ours.sendmsg([b'x'], rights)
+        except OSError as error:
+            if not is_told: print(error.strerror, flush=True)
+            is_told = True
+            time.sleep(0.002)
+"""
 _WRITES = """
 import mmap, os, time
 def write(file):
@@ -181,8 +195,8 @@ _ORDINARY = {"ok", "raised", "timeout", "killed", "exited", "no_result", "protoc
 _ORDINARY |= {"out_of_memory", "disk_exceeded", "processes_exceeded"}
 
 
-def _ended(mode: str, attacks: list[dict[str, object]]) -> dict[str, Any]:
-    outcomes = driven(MODES[mode], {"attacks": attacks})["outcomes"]
+def _ended(mode: str, attacks: list[dict[str, object]], **orders: object) -> dict[str, Any]:
+    outcomes = driven(MODES[mode], {"attacks": attacks, **orders})["outcomes"]
     assert isinstance(outcomes, dict)
     return outcomes
 
@@ -242,6 +256,25 @@ def test_hogs_cost_their_own_runs_only(mode: str) -> None:
     assert outcomes["crowd"]["value"] is None or outcomes["crowd"]["value"] < 16, outcomes
     assert {"ok", "processes_exceeded"} >= {outcomes["crowd"]["verdict"]}, outcomes
     assert {"timeout", "processes_exceeded"} >= {outcomes["bomb"]["verdict"]}, outcomes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", WALLED)
+def test_descriptors_that_a_run_keeps_on_their_way_stop_nobody_else(mode: str) -> None:
+    """The kernel counts them for the user, and its limit is an ordinary one here."""
+    honest = "def step(x):\n    return sum(range(10**6))\n"
+    outcomes = _ended(
+        mode,
+        [
+            {"id": "keeper", "source": PRELUDE + _KEEPS_DESCRIPTORS, "limits": {"wall_seconds": 4}},
+            *({"id": f"honest-{number}", "source": honest} for number in range(8)),
+        ],
+        open_files=1024,
+    )
+
+    keeper = outcomes.pop("keeper")
+    assert {"ok"} == {one["verdict"] for one in outcomes.values()}, outcomes
+    assert ("timeout", "Too many references") == (keeper["verdict"], keeper["stdout"][:19])
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from __future__ import annotations
 import resource
 import typing
 
-__all__ = ["apply", "bound_threads", "threads_now"]
+__all__ = ["apply", "bound_threads", "leave_descriptors", "threads_now"]
 
 _NAMES = {
     "memory": resource.RLIMIT_DATA,
@@ -31,6 +31,20 @@ _ALWAYS = (
 
 
 _MORE_THREADS = 2048
+
+
+_LEFT_TO_THE_HOST = 1024
+
+
+def leave_descriptors() -> None:
+    """Have all the descriptors that a guest can have, and never as many as its host.
+
+    The kernel measures by that limit who may still send one, when some of the same user's run keeps
+    as many on their way as it may.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(soft, hard - _LEFT_TO_THE_HOST)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def threads_now() -> int:

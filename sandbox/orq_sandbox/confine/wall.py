@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 import typing
 
-from orq_sandbox.confine import landlock, tier_landlock, tier_namespaces, tier_process
+from orq_sandbox.confine import landlock, limits, tier_landlock, tier_namespaces, tier_process
 from orq_sandbox.confine.identity import refuse_root
 from orq_sandbox.confine.stages import Stages, WallError
 
@@ -40,6 +40,8 @@ def enter(policy: typing.Mapping[str, typing.Any]) -> Wall:
     shepherd and never returns. Raises `WallError`, in whichever process it happened.
     """
     stages = Stages()
+    with stages("descriptors"):
+        limits.leave_descriptors()
     tier, network = policy["tier"], policy.get("network", "none")
     if network not in NETWORKS:
         raise WallError("policy", errno.EINVAL, "unknown network: `%s`" % network)
