@@ -28,6 +28,7 @@ HINTS: Final = {
     "out_of_memory": "raise `memory_bytes` (`--memory`), or use less",
     "disk_exceeded": "raise `tmp_bytes` or `file_bytes`, or write less",
     "cpu_exceeded": "raise `cpu_seconds`",
+    "processes_exceeded": "raise `processes`, or start fewer",
 }
 
 _UNEXPLAINED: Final = frozenset(("raised", "killed", "exited", "no_result"))

@@ -23,6 +23,7 @@ _MOST_FRAMES_IN_ALL = 256
 _MOST_CAUSES = 8
 _MOST_EXCEPTIONS = 32
 _MOST_NOTES = 16
+_NO_THREAD = "can't start new thread"  # CPython's own words, for which it has no class
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -140,6 +141,8 @@ def limit_of(error: BaseException, *, is_all_disk_ours: bool) -> str:
     """
     if isinstance(error, MemoryError):
         return "out_of_memory"
+    if _tells_of_processes(error) and _is_refused_another():
+        return "processes_exceeded"
     full = (errno.ENOSPC, errno.EDQUOT) if is_all_disk_ours else ()
     one: typing.Optional[BaseException] = error
     for _ in range(_MOST_CAUSES):
@@ -147,6 +150,27 @@ def limit_of(error: BaseException, *, is_all_disk_ours: bool) -> str:
             return "disk_exceeded"
         one = None if one is None else one.__cause__ or one.__context__
     return ""
+
+
+def _tells_of_processes(error: BaseException) -> bool:
+    """Whether it is what a refused fork or thread raises; a read that would block raises it too."""
+    if isinstance(error, BlockingIOError):
+        return error.errno == errno.EAGAIN
+    return type(error) is RuntimeError and error.args[:1] == (_NO_THREAD,)
+
+
+def _is_refused_another() -> bool:
+    """Whether this process may have no other, by asking for one that ends at once."""
+    try:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    except Exception:  # a warning that the step has made an error
+        return False
+    return False
 
 
 def _name(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -95,6 +96,24 @@ def test_memory_by_rlimit_has_the_same_name(cache_dir: Path, function: str) -> N
         outcome = session.finish(run)
 
     assert ("out_of_memory", "to be kept\n") == (outcome.verdict, outcome.stdout), outcome
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("function", ["forks_on", "starts_threads_on", "raises_of_its_own_accord"])
+def test_processes_by_rlimit_have_the_same_name(cache_dir: Path, function: str) -> None:
+    """Where no cgroup counts them the step asks once more; what it raises itself stays its own."""
+    is_own = function == "raises_of_its_own_accord"
+    inputs = {"number": errno.EAGAIN} if is_own else {}
+    step = Step(file=_ZOO / "deaths.py", function=function, components=[_ZOO])
+    limits = Limits(processes=12, wall_seconds=60)
+    with contextlib.closing(_session(cache_dir, orq.Policy(), NoMechanism())) as session:
+        run = session.prepare(step, inputs, limits)
+        slot, machine = session.claim(run)
+        drive_sync.run(machine, slot)
+        outcome = session.finish(run)
+
+    assert ("raised" if is_own else "processes_exceeded") == outcome.verdict, outcome
+    assert "rlimit" == outcome.enforced_by["processes"]
 
 
 @pytest.mark.slow

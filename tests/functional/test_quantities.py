@@ -162,3 +162,35 @@ def test_what_is_imported_ahead_is_in_a_group_too(cache_dir: Path, isolation: st
 
     assert groups
     assert [] == [text for text in groups if "/orq-runtime." not in text]
+
+
+_FILLS_FILES = Step(
+    source=(
+        "import os, signal\n"
+        "def f() -> None:\n"
+        "    print(open('/proc/self/oom_score_adj').read(), flush=True)\n"
+        "    if os.fork() == 0:\n"
+        "        signal.pause()\n"
+        "    held = os.memfd_create('x')\n"
+        "    while True:\n"
+        "        os.write(held, bytes(1 << 20))\n"
+    ),
+    function="f",
+)
+
+
+@pytest.mark.slow
+def test_the_kernel_kills_a_run_for_its_memory_and_not_its_init(cache_dir: Path) -> None:
+    """Also where the memory is in no process, and any of the run's could be taken for it."""
+    before = set(_below(os.getpid()))
+    limits = Limits(memory_bytes=48 * _MIB, tmp_bytes=1 << 30, wall_seconds=60)
+    with orq.Runtime(cache_dir=str(cache_dir), isolation="namespaces") as runtime:
+        for _ in range(4):
+            outcome = runtime.run(_FILLS_FILES, limits=limits, check=False)
+            if not outcome.enforced_by["memory_bytes"].startswith("cgroup"):
+                pytest.skip("no cgroup here")
+
+            assert ("out_of_memory", "1000") == (outcome.verdict, outcome.stdout.strip()), outcome
+            assert outcome.usage.cpu_seconds is not None, "init was killed, and told nothing"
+
+    assert set() == set(_below(os.getpid())) - before
