@@ -10,7 +10,9 @@ import pytest
 import make_docs
 import make_reliability
 from tests.architecture.sources import REPOSITORY, text_files
+from tests.escape import own_attacks
 
+SECURITY = REPOSITORY / "SECURITY.md"
 # in pieces, or this file would be the first to break its rule
 _REGISTRY_HOSTS = tuple(
     ".".join(parts)
@@ -50,7 +52,7 @@ def test_the_readme_is_short() -> None:
 
 def test_every_claim_of_security_is_linked_to_a_test() -> None:
     """Each row of SECURITY.md's table of claims names test files, and they are there."""
-    text = (REPOSITORY / "SECURITY.md").read_text("utf-8")
+    text = SECURITY.read_text("utf-8")
     table = text.partition("## Shown by")[2].partition("\n## ")[0]
     rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
     files = {row: re.findall(r"`(tests/[\w/]+\.py)`", row) for row in rows}
@@ -58,6 +60,14 @@ def test_every_claim_of_security_is_linked_to_a_test() -> None:
     assert len(rows) > 10
     assert [] == [row for row, named in files.items() if not named]
     assert [] == [name for named in files.values() for name in named if not _is_there(name)]
+
+
+def test_security_counts_the_attacks() -> None:
+    """The number of our own is that of the list which is tried."""
+    found = re.search(r"the same for (\d+) further attacks", SECURITY.read_text("utf-8"))
+
+    assert found
+    assert len(own_attacks.ATTACKS) == int(found[1])
 
 
 def _is_there(name: str) -> bool:

@@ -2,7 +2,8 @@
 
 Orders on stdin: `tier`, `python`, `cache`, `find_links`, `open_files` (how many the host may have)
 and `attacks`: a list of `id`, `source`, `requirements`, `limits` and whether it `needs_victim`. On
-stdout one JSON object: `outcomes` by id, and the `isolation` that was in force.
+stdout one JSON object: `outcomes` by id, the `isolation` that was in force, and what was `left` on
+the host's disk after all.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ def main() -> None:
                 for attack in orders["attacks"]
             }
             outcomes = {name: _said(run.result()) for name, run in runs.items()}
-    json.dump({"isolation": first.isolation, "outcomes": outcomes}, sys.stdout)
+    left = [str(path) for path in home.glob("orq-runtime-*/*/**/*")]
+    json.dump({"isolation": first.isolation, "outcomes": outcomes, "left": left}, sys.stdout)
 
 
 def _step(attack: Mapping[str, Any]) -> Step:

@@ -48,7 +48,42 @@ return T(lambda: S(254, S(294, 0), ctypes.c_char_p(home.encode()), 0xfff))""",
     "link-a-file": "return T(lambda: os.link(home + '/private', 'mine'))",
     "make-a-socket": "return T(lambda: socket.socket(socket.AF_UNIX).bind(home + '/s'))",
     "connect-a-socket": "return T(lambda: socket.socket(socket.AF_UNIX).connect(home + '/sock'))",
+    "score-of-another": "return T(lambda: open('/proc/%d/oom_score_adj' % pid, 'w').write('900'))",
+    "dump-filter-of-another": """
+return T(lambda: open('/proc/%d/coredump_filter' % pid, 'w').write('0'))""",
+    "pages-of-another": "return T(lambda: open('/proc/%d/clear_refs' % pid, 'w').write('1'))",
+    "map-of-another": "return T(lambda: open('/proc/%d/maps' % pid).read(), bool)",
+    "its-process-group": "return T(lambda: os.killpg(os.getpgid(pid), 0))",
+    # what a user has once for all its programs
+    "watches-of-the-user": "return T(lambda: [S(294, 0) for _ in range(100)])",
+    "message-queue": """
+def f():
+    S(240, ctypes.c_char_p(b'orq-attack'), 0o102, 0o600, 0)
+    return S(241, ctypes.c_char_p(b'orq-attack'))
+return T(f)""",
+    "huge-pages": "return T(lambda: S(319, ctypes.c_char_p(b'x'), 4))",
+    "connections-of-the-host": """
+return T(lambda: open('/proc/net/unix').read(), lambda text: text.count(chr(10)) > 1)""",
+    "connections-by-a-thread": """
+path = '/proc/self/task/%d/net/unix' % os.getpid()
+return T(lambda: open(path).read(), lambda text: text.count(chr(10)) > 1)""",
+    "flag-of-a-file": """
+import fcntl
+with open('f', 'w') as file:
+    return T(lambda: fcntl.ioctl(file, 0x40086602, struct.pack('q', 0x40)))""",
+    "dump-through-a-pipe": """
+import resource, subprocess, sys
+code = 'import resource; print(resource.getrlimit(4))'  # dumpable again, unlike us
+said = subprocess.run([sys.executable, '-S', '-c', code], stdout=subprocess.PIPE).stdout.decode()
+least = min(1, resource.getrlimit(4)[1])  # 1 is the limit that keeps a dump from a pipe as well
+return 'DENIED' if said.split() == ['(%d,' % least, '%d)' % least] else 'ESCAPED ' + said""",
     # privileges
+    "set-id-by-mknod": "return T(lambda: os.mknod('n', 0o104755))",
+    "set-id-by-creat": "return T(lambda: S(85, ctypes.c_char_p(b'c'), 0o4755))",
+    "program-with-a-capability": """
+open('p', 'w').close()
+rights = struct.pack('<5I', 0x02000001, 1 << 21, 0, 0, 0)
+return T(lambda: os.setxattr('p', 'security.capability', rights))""",
     "own-user-namespace-by-clone": "return T(lambda: S(56, 0x10000011, 0, 0, 0, 0))",
     "gain-by-exec": """
 import subprocess
