@@ -7,18 +7,19 @@ explains a refusal: switches are read, nothing is tried.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from orq_runtime._run.cgroup import Mechanism
 
-__all__ = ["GIVES", "limits_in_words", "why_not"]
+__all__ = ["GIVES", "limits_in_words", "no_wall", "why_not"]
 
 GIVES: Final = {
     "namespaces": "a file system, processes and an empty network of its own",
     "landlock": "files by an allow-list, no sockets with an address, nobody else to be signalled",
 }
+_UNREADABLE: Final = "cannot be read by user id"
 _PROC: Final = Path("/proc")
 _SWITCHES: Final = (
     ("sys/user/max_user_namespaces", "0", "user namespaces are switched off", "15000"),
@@ -38,8 +39,15 @@ def why_not(tier: str, reason: str, *, proc: Path = _PROC) -> str:
     return "; ".join([f"not available: {reason}", *more])
 
 
+def no_wall(reasons: Iterable[str]) -> str:
+    """What to do where no confined tier can be had."""
+    if any(_UNREADABLE in reason for reason in reasons):
+        return "no wall can be had with this cache and this interpreter: root's runs cannot read it"
+    return "no wall can be had: allow user namespaces, or a kernel with Landlock (5.13 and up)"
+
+
 def _explanations(tier: str, reason: str, proc: Path) -> Iterator[str]:
-    if "cannot be read by user id" in reason:
+    if _UNREADABLE in reason:
         yield (
             "behind Landlock root's runs are another user, who must be able to read the cache and"
             " the interpreter: `--cache-dir /var/cache/orq-runtime`, `--python /usr/bin/python3`"
@@ -69,8 +77,9 @@ def limits_in_words(mechanism: Mechanism) -> str:
     notes = "".join(f"; {note}" for note in mechanism.notes)
     how = "" if os.geteuid() == 0 else ": `systemd-run --user --scope -p Delegate=yes COMMAND`"
     return (
-        "no group of processes can be made here: memory is limited for each process, shared memory"
-        f" is not, and a watcher looks every 50 ms{notes}. To get more: run in a group of control"
+        "no group of processes can be made here: memory is limited for each process, and of the"
+        " whole run a watcher looks every 50 ms at memory, shared memory too where it is mapped,"
+        f" and outside of `namespaces` at processes{notes}. To get more: run in a group of control"
         f" groups version 2 that this user may write{how}"
     )
 

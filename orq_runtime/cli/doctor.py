@@ -18,7 +18,7 @@ from orq_runtime._run.capabilities import CONFINED, Capability, try_tier
 from orq_runtime._run.ground import Grounds
 from orq_runtime._supply import Supplier
 from orq_runtime.cli import jsontext
-from orq_runtime.cli.advice import GIVES, limits_in_words, why_not
+from orq_runtime.cli.advice import GIVES, limits_in_words, no_wall, why_not
 from orq_runtime.cli.chosen import settings_of
 from orq_runtime.cli.options import Options
 from orq_runtime.cli.terminal import printable, put
@@ -149,7 +149,7 @@ def _tiers(settings: Settings) -> Iterator[_Finding]:
         is_ok = True if tier.is_available else None
         yield _Finding(name=f"isolation {tier.tier}", is_ok=is_ok, text=text)
     if not any(tier.is_available for tier in found):
-        text = "no wall can be had: allow user namespaces, or a kernel with Landlock (5.13 and up)"
+        text = no_wall([tier.reason for tier in found])
         yield _Finding(name="isolation auto", is_ok=False, text=text)
     text = "available when asked for by name: a fresh process, a clean environment, and no wall"
     yield _Finding(name="isolation process", is_ok=True, text=text)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orq_runtime._run.cgroup import NoMechanism
-from orq_runtime.cli.advice import limits_in_words, why_not
+from orq_runtime.cli.advice import limits_in_words, no_wall, why_not
 
 
 def _proc(folder: Path, **files: str) -> Path:
@@ -57,5 +57,11 @@ def test_no_group_is_said_with_what_it_means() -> None:
     """Why there is none is part of it."""
     said = limits_in_words(NoMechanism(("cgroup v2: it is not mounted",)))
 
-    assert "shared memory is not" in said
+    assert "memory is limited for each process" in said
     assert "it is not mounted" in said
+
+
+def test_a_wall_that_cannot_read_is_not_a_machine_without_one() -> None:
+    """The reader is told of the interpreter then, and not of a kernel."""
+    assert "interpreter" in no_wall(["no namespaces", "`x` cannot be read by user id 7"])
+    assert "Landlock" in no_wall(["no namespaces", "this kernel has no Landlock"])

@@ -42,6 +42,6 @@ def require_readable(grants: typing.Iterable[typing.Sequence[str]]) -> None:
     for source, _ in grants:
         wanted = _READ_AND_WALK if os.path.isdir(source) else os.R_OK
         if not os.access(source, wanted):
-            code = errno.EACCES if os.path.lexists(source) else errno.ENOENT
+            # whoever may not walk there cannot say whether it exists; the host has seen it
             said = "`%s` cannot be read by user id %d" % (source, os.getuid())
-            raise OSError(code, said)
+            raise OSError(errno.EACCES, said)
