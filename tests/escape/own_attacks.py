@@ -122,6 +122,10 @@ return T(f)""",
     "own-program": "return T(lambda: open('/proc/self/exe', 'r+b'))  # runc, CVE-2019-5736",
     "program-of-init": "return T(lambda: open('/proc/%d/exe' % os.getppid(), 'rb'))",
     "memory-of-init": "return T(lambda: open('/proc/%d/mem' % os.getppid(), 'rb'))",
+    "limit-of-init": """
+import resource
+return T(lambda: resource.prlimit(os.getppid(), 7, resource.prlimit(0, 7)))""",
+    "priority-of-init": "return T(lambda: os.setpriority(0, os.getppid(), 5))",
     "descriptors-of-init": "return T(lambda: os.listdir('/proc/%d/fd' % os.getppid()))",
     "trace-me": "return T(lambda: S(101, 0, 0, 0, 0))",
     "foreign-architecture": """

@@ -32,6 +32,7 @@ _UNSUPPORTED = bpf.error(errno.ENOTSUP)
 _NO_MEMORY = bpf.error(errno.ENOMEM)
 _PRETEND = bpf.error(0)
 _ALL = 0xFFFFFFFF
+_INIT = 1
 _SET_ID = 0o6000
 _CREATES = 0o100 | 0o20000000  # O_CREAT, the bit of O_TMPFILE that no other flag has
 _PR_SET_PDEATHSIG = 1
@@ -96,7 +97,9 @@ def lock(*, has_namespaces: bool, only_signal: typing.Optional[int] = None) -> b
     verdicts: typing.Dict[str, bpf.Verdict] = dict.fromkeys(
         ["unshare", "setns", "mount", "capset", "seccomp"], _PERMISSION
     )
-    if not has_namespaces:
+    if has_namespaces:
+        verdicts.update(_not_to_init())
+    else:
         verdicts.update(dict.fromkeys(seccomp_policy.KEEP_SESSION, _PERMISSION))
     if only_signal is not None:
         verdicts["kill"] = bpf.unless_in(0, [only_signal, 0], _PERMISSION)
@@ -171,6 +174,12 @@ def _among_the_hosts_own() -> typing.Dict[str, bpf.Verdict]:
     for name, process in seccomp_policy.ONLY_OWN_PRIORITY.items():
         verdicts[name] = bpf.both(0, process, 1, _ALL, 0, _PERMISSION)
     return verdicts
+
+
+def _not_to_init() -> typing.Dict[str, bpf.Verdict]:
+    """What the kernel lets a step do to its init, the same user's: pid 1 of its pid namespace."""
+    at = {**seccomp_policy.ONLY_ONESELF, **dict.fromkeys(seccomp_policy.ONLY_OWN_PRIORITY, 1)}
+    return {name: bpf.when_in(index, [_INIT], _PERMISSION, bpf.ALLOW) for name, index in at.items()}
 
 
 def _no_truncation(
