@@ -31,7 +31,7 @@ import typing
 
 from orq_sandbox import confine, harness, kernel, wire
 
-__all__ = ["Channel", "Place", "reset_signals", "run_alone", "run_pair"]
+__all__ = ["Channel", "Place", "get_ready", "reset_signals", "run_alone", "run_pair"]
 
 _REQUEST = 3
 _RESULT = 4
@@ -121,8 +121,9 @@ def _become_step(
         kernel.die_with_parent(init)
         os.setsid()
         _arrange(channel)
-        sys.stdout = sys.__stdout__ = _printer(1)
-        sys.stderr = sys.__stderr__ = _printer(2)
+        for name, printer in (_printers or _make_printers()).items():
+            setattr(sys, name, printer)
+            setattr(sys, "__%s__" % name, printer)
         place.wall.lock_step(place.run, (_REQUEST, _RESULT))
         request = socket.socket(fileno=_REQUEST)
         if place.become is not None:
@@ -151,6 +152,29 @@ _STARTING_HANDLERS = {
     signal.SIGXFSZ: signal.SIG_IGN,
     signal.SIGINT: signal.default_int_handler,
 }
+
+
+_printers: typing.Dict[str, io.TextIOWrapper] = {}  # a zygote's, for all of its steps
+_WARM_UPS = 8
+
+
+def get_ready(json: typing.Any) -> None:
+    """In a zygote: do what each child would have to do, for memory that is written to is dear."""
+    reader, writer = os.pipe()
+    kept = [os.dup(number) for number in (1, 2)]
+    for number in (1, 2):
+        os.dup2(writer, number)  # a printer asks at once what it prints to
+    _printers.update(_make_printers())
+    for number, descriptor in zip((1, 2), kept):
+        os.dup2(descriptor, number)
+    for descriptor in (reader, writer, *kept):
+        os.close(descriptor)
+    for _ in range(_WARM_UPS):
+        harness.warm_up(json, ("/", "/"), lambda: True)
+
+
+def _make_printers() -> typing.Dict[str, io.TextIOWrapper]:
+    return {"stdout": _printer(1), "stderr": _printer(2)}
 
 
 def _printer(number: int) -> io.TextIOWrapper:

@@ -24,11 +24,12 @@ from orq_sandbox.ahead import Ahead
 from orq_sandbox.bind import Call
 from orq_sandbox.failure import Refusal, clip, describe, limit_of
 
-__all__ = ["serve"]
+__all__ = ["serve", "warm_up"]
 
 _LONGEST_REQUEST = 1 << 30
 _LONGEST_EXPECT = 1 << 20
 _LONGEST_FAILURE = 3 << 20
+_FIRST_CHUNK = 1 << 15
 _CHUNK = 1 << 18
 _Pieces = typing.Tuple[typing.Union[bytes, memoryview], ...]
 _INT = struct.Struct("i")
@@ -36,9 +37,9 @@ _ROOM = socket.CMSG_SPACE(_INT.size)
 _STRICT = ("all", False, "error")
 _MOST_COERCED = 256
 _NOT_PLAIN = ("checks", "purpose", "blobs")
-_CANNED_SOURCES = (  # one that is bound in full, one that is bound directly
-    "from typing import *\ndef f(n: 'int', xs: Sequence[int]) -> Optional[int]:\n    return n\n",
-    "from typing import *\ndef f(n: int, xs: List[int] = []) -> int:\n    return n\n",
+_CANNED_SOURCES = (  # one that is bound directly, one that is bound in full
+    "from typing import List\ndef f(n: int, xs: List[int] = []) -> int:\n    return n\n",
+    "from typing import Sequence\ndef f(n: 'int', xs: Sequence[int]) -> int:\n    return n\n",
 )
 _CANNED = {
     "file": None,
@@ -106,11 +107,11 @@ def serve(
 ) -> None:
     """Wait for the one request, answer it, end the process. Never returns.
 
-    A spare has time before its request: it serves two of our own first, so that the pages they
+    A spare that has time before its request serves two of our own first, so that the pages they
     touch are its own by then.
     """
     if is_spare:
-        _warm_up(json, rooms)
+        warm_up(json, rooms, lambda: not _is_awaited(request))
     _draw_anew()
     _send(result, wire.frame(wire.PARKED))
     files, ahead = _Files(), Ahead(rooms)
@@ -136,10 +137,15 @@ def serve(
     os._exit(0)
 
 
-def _warm_up(json: typing.Any, rooms: typing.Tuple[str, str]) -> None:
+def warm_up(
+    json: typing.Any, rooms: typing.Tuple[str, str], has_time: typing.Callable[[], bool]
+) -> None:
+    """Serve requests of our own, as long as there is time."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     path, modules = list(sys.path), set(sys.modules)
     for source in _CANNED_SOURCES:
+        if not has_time():
+            break
         canned = json.dumps({**_CANNED, "source": source})
         frame = bytes(wire.SEAL_BYTES) + encode.PLAIN + canned
         _answer(json, frame, nowhere, rooms[1], _Files(), Ahead(rooms))
@@ -150,19 +156,36 @@ def _warm_up(json: typing.Any, rooms: typing.Tuple[str, str]) -> None:
     load.forget_source()
 
 
+def _is_awaited(request: socket.socket) -> bool:
+    """Whether more has come by now than the word about what to expect."""
+    try:
+        start = request.recv(wire.HEADER.size, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        if len(start) < wire.HEADER.size or start[0] != wire.EXPECT:
+            return True
+        longest = wire.HEADER.size + wire.HEADER.unpack(start)[1] + 1
+        return len(request.recv(longest, socket.MSG_PEEK | socket.MSG_DONTWAIT)) == longest
+    except BlockingIOError:
+        return False
+
+
 def _draw_anew() -> None:
     """Children of one zygote must not draw the same numbers; `random` sees to itself."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
+    uuid: typing.Any = sys.modules.get("uuid")
+    if uuid is not None:  # the C library's state for `uuid1` was copied by the fork
+        uuid._generate_time_safe = None
+        uuid._node = int.from_bytes(os.urandom(6), "big") | 1 << 40  # nobody's address: RFC 9562
 
 
 def _receive(
     request: socket.socket, files: _Files, ahead: Ahead, json: typing.Any
 ) -> typing.Optional[bytes]:
     decoder = wire.Decoder({wire.EXPECT: _LONGEST_EXPECT, wire.REQUEST: _LONGEST_REQUEST})
+    size = _FIRST_CHUNK  # of the heap that is there already: what most requests fit into
     while True:
-        chunk, beside, _, _ = request.recvmsg(_CHUNK, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        chunk, beside, _, _ = request.recvmsg(size, _ROOM, socket.MSG_CMSG_CLOEXEC)
         if beside:
             files.came = _INT.unpack(beside[0][2][: _INT.size])[0]
         if not chunk:
@@ -171,6 +194,8 @@ def _receive(
             if kind == wire.REQUEST:
                 return payload
             ahead.expect(json.loads(payload))
+        if len(chunk) == size:
+            size = _CHUNK
 
 
 def _answer(

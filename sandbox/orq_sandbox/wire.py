@@ -138,6 +138,11 @@ class Decoder:
         Raises `WireError` where the bytes stop being the protocol's, after the frames before that.
         """
         buffer = self._buffer
+        if not buffer and len(chunk) >= HEADER.size:  # mostly it is one whole frame
+            kind, length = HEADER.unpack_from(chunk)
+            if HEADER.size + length == len(chunk) and length <= self._longest.get(kind, -1):
+                yield kind, chunk[HEADER.size :]
+                return
         buffer += chunk
         while len(buffer) >= self._wanted:
             kind, length = HEADER.unpack_from(buffer)

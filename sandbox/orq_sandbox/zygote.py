@@ -43,6 +43,7 @@ def serve(
     kernel.adopt_orphans()
     child.reset_signals()
     waker = _hear_of_deaths()
+    child.get_ready(json)
     gc.collect()
     gc.freeze()
     ready = {"preloaded": [name for name in preload if name not in failed], "failed": failed}
