@@ -3,7 +3,8 @@
 ::
 
     request   socket   host -> step   the one request; closed by the host to let the step go
-    result    socket   step -> host   PARKED, BEGAN, RESULT or FAILURE
+                       step -> host   PARKED, BEGAN: marks, which wake nobody
+    result    socket   step -> host   RESULT or FAILURE
     stdout    pipe     step -> host   text of the step
     stderr    pipe     step -> host   text of the step
     status    socket   host <-> init  STOP down, STATUS up; closing it ends the run at once

@@ -9,11 +9,11 @@ from typing import Final
 from orq_runtime._run.machine import TERM_GRACE_MS, Machine, Order
 from orq_runtime._run.slot import Slot
 
-__all__ = ["STREAMS", "drain", "obey", "receive", "tick", "wake_ns"]
+__all__ = ["STREAMS", "drain", "note", "obey", "receive", "tick", "wake_ns"]
 
 STREAMS: Final = ("result", "status", "stdout", "stderr")
-_CHUNK: Final = 1 << 18
-_MOST_CHUNKS: Final = 16
+_CHUNK: Final = 1 << 16
+_MOST_CHUNKS: Final = 64
 
 
 def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
@@ -23,6 +23,7 @@ def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
         descriptors = 0
         try:
             if name == "result":
+                note(machine, slot, now_ns)
                 chunk, descriptors = slot.hear_result(_CHUNK)
             elif brings_folder:
                 chunk = slot.hear_status(_CHUNK)
@@ -35,11 +36,21 @@ def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
         machine.saw(name, chunk, now_ns, descriptors=descriptors)
         if not chunk:
             return False
+        if len(chunk) < _CHUNK:  # that was all for now
+            return True
     return True
 
 
+def note(machine: Machine, slot: Slot, now_ns: int) -> None:
+    """Have the machine know of the step's progress what it was told before its answer."""
+    marks = slot.hear_marks()
+    if marks:
+        machine.saw("result", marks, now_ns)
+
+
 def drain(machine: Machine, slot: Slot, names: Collection[str], now_ns: int) -> None:
-    """Read what has been printed before the answer: by now it is all in the pipes."""
+    """Read what was told and printed before the end: by now it is all there."""
+    note(machine, slot, now_ns)
     for name in ("stdout", "stderr"):
         if name in names:
             receive(machine, slot, name, now_ns)

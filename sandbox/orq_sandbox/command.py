@@ -29,7 +29,7 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 def serve(request: socket.socket, result: int, rooms: typing.Tuple[str, str]) -> None:
     """Wait for the one request and become the program it names. Never returns."""
-    os.write(result, wire.frame(wire.PARKED))
+    request.send(wire.frame(wire.PARKED))
     message = _receive(request)
     if message is None:
         os._exit(0)
@@ -41,7 +41,7 @@ def serve(request: socket.socket, result: int, rooms: typing.Tuple[str, str]) ->
         os.umask(_UMASK)  # what it leaves behind is read by others than this user
         for number in _IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
-        os.write(result, wire.frame(wire.BEGAN))
+        request.send(wire.frame(wire.BEGAN))
         os.execve(program, asked["argv"], variables)
     except (OSError, ValueError) as error:
         said = {"verdict": "not_found", "message": clip("cannot run the command: %s" % error)}

@@ -3,7 +3,7 @@
 Rules of this file:
 
 1. PARKED says that the process waits for its request, BEGAN goes out just before the function is
-   entered, and one RESULT or FAILURE ends it.
+   entered, both on the request's socket; one RESULT or FAILURE ends it.
 2. After its answer the process lingers until the host closes the request socket: the host has its
    answer before any teardown, and ends the run when it likes.
 3. It ends by `os._exit`: nothing of the step runs after the answer.
@@ -113,14 +113,15 @@ def serve(
     if is_spare:
         warm_up(json, rooms, lambda: not _is_awaited(request))
     _draw_anew()
-    _send(result, wire.frame(wire.PARKED))
+    mark = request.fileno()
+    _send(mark, wire.frame(wire.PARKED))
     files, ahead = _Files(), Ahead(rooms)
     frame = _receive(request, files, ahead, json)
     if frame is None:  # a spare that is not needed any more
         os._exit(0)
     try:
         answer = _answer(
-            json, frame, result, rooms[1], files, ahead, is_all_disk_ours=is_all_disk_ours
+            json, frame, mark, rooms[1], files, ahead, is_all_disk_ours=is_all_disk_ours
         )
     except SystemExit as wish:
         _flush()
@@ -201,7 +202,7 @@ def _receive(
 def _answer(
     json: typing.Any,
     frame: bytes,
-    result: int,
+    mark: int,
     folder: str,
     files: _Files,
     ahead: Ahead,
@@ -212,7 +213,7 @@ def _answer(
     clock = _Clock()
     seal, body = frame[: wire.SEAL_BYTES], memoryview(frame)[wire.SEAL_BYTES :]
     try:
-        value = _run(json, body, result, folder, clock, files, ahead)
+        value = _run(json, body, mark, folder, clock, files, ahead)
         company = wire.IN_COMPANY if files.waits else _company()
         return wire.frame(wire.RESULT, seal, company, *value)
     except Refusal as refusal:
@@ -251,7 +252,7 @@ def _described(error: BaseException, *, shows_locals: bool) -> dict:
 def _run(
     json: typing.Any,
     body: memoryview,
-    result: int,
+    mark: int,
     folder: str,
     clock: _Clock,
     files: _Files,
@@ -285,7 +286,7 @@ def _run(
         positional = []
     del asked
     clock.lap("check")
-    _send(result, wire.frame(wire.BEGAN))
+    _send(mark, wire.frame(wire.BEGAN))
     value = _collected(function(*positional, **inputs))
     clock.lap("call")
     if call is not None or not direct.is_result(function, value):
