@@ -166,7 +166,7 @@ class AsyncRuntime:
         """
         self._confirm_open()
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
-        manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
+        manner = self._session.manner(checks, shows_locals=show_locals)
         when = When.now(timeout)
         outcome = await self._run_once(step, inputs, limits, wanted, manner, when)
         return _checked(outcome) if check else outcome
@@ -188,7 +188,7 @@ class AsyncRuntime:
         """Start `run` in the background; its future's `cancel` kills the run."""
         self._confirm_open()
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
-        manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
+        manner = self._session.manner(checks, shows_locals=show_locals)
         when = When.now(timeout)
 
         async def run() -> Outcome:
@@ -220,7 +220,7 @@ class AsyncRuntime:
         Raises at the failing item, as `run` does; runs that are under way are then killed.
         """
         size = checked_size(chunksize)
-        manner = Manner(checks=self._session.checks.but(checks))
+        manner = self._session.manner(checks)
         left = iter(inputs)
         pending: dict[asyncio.Task[list[Outcome | Exception]], None] = {}
         chunk = list(itertools.islice(left, size))

@@ -205,30 +205,30 @@ class Calls:
     """Runs under way in threads that are not ours. Safe for many threads."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._none_left = threading.Condition(self._lock)
         self._count = 0
         self._is_closed = False
 
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """One is under way. Raises `RequestError` once no more are taken."""
-        with self._changed:
+    def __enter__(self) -> None:
+        """One is under way until the `with` ends. Raises `RequestError` once no more are taken."""
+        with self._lock:
             if self._is_closed:
                 raise RequestError("the runtime is closed", hint="make another `Runtime`")
             self._count += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._count -= 1
-                self._changed.notify_all()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._count -= 1
+            if not self._count:
+                self._none_left.notify_all()
 
     def refuse(self) -> None:
         """Take no more."""
-        with self._changed:
+        with self._lock:
             self._is_closed = True
 
     def wait(self) -> None:
         """Until none is under way."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._count)
+        with self._lock:
+            self._none_left.wait_for(lambda: not self._count)

@@ -60,7 +60,11 @@ class Prepared:
 
     def is_for(self, step: Step, limits: Limits, manner: Manner) -> bool:
         """Whether it was prepared for these."""
-        return self.step is step and self.limits == limits and self.manner == manner
+        return (
+            self.step is step
+            and (self.limits is limits or self.limits == limits)
+            and (self.manner is manner or self.manner == manner)
+        )
 
 
 class Preparations:

@@ -185,8 +185,8 @@ class Runtime:
         from now, also what comes before the run; `limits.wall_seconds` is for the run alone.
         """
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
-        manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
-        with self._calls.one():
+        manner = self._session.manner(checks, shows_locals=show_locals)
+        with self._calls:
             asked = _Asked(step, inputs, limits, wanted, manner, When.now(timeout))
             outcome = self._run_once(asked)
         return _checked(outcome) if check else outcome
@@ -210,7 +210,7 @@ class Runtime:
         Raises `RuntimeSaturated` when as many runs wait as may.
         """
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
-        manner = Manner(shows_locals=show_locals, checks=self._session.checks.but(checks))
+        manner = self._session.manner(checks, shows_locals=show_locals)
         asked = _Asked(step, inputs, limits, wanted, manner, When.now(timeout))
 
         def run(canceller: Canceller) -> Outcome:
@@ -238,7 +238,7 @@ class Runtime:
 
         Raises at the failing item, as `run` does; runs that are under way are then killed.
         """
-        manner = Manner(checks=self._session.checks.but(checks))
+        manner = self._session.manner(checks)
 
         def start(chunk: Sequence[Mapping[str, object]]) -> Future[list[Outcome | Exception]]:
             when = When.now()
@@ -257,7 +257,7 @@ class Runtime:
         """
 
         def start(inputs: Mapping[str, object]) -> Future[object]:
-            manner = Manner(checks=self._session.checks)
+            manner = self._session.manner({})
             wanted = wanted_of(step.outputs, None, None, keeps_all=False)
             asked = _Asked(step, inputs, None, wanted, manner, When.now())
             return self._drivers.submit(
@@ -302,7 +302,7 @@ class Runtime:
         self._session.close()
 
     def _once(self, step: Step, inputs: Mapping[str, object] | None, manner: Manner) -> Outcome:
-        with self._calls.one():
+        with self._calls:
             return self._run_once(_Asked(step, inputs, None, None, manner, When.now()))
 
     def _run_chunk(

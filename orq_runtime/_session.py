@@ -43,7 +43,7 @@ from orq_runtime.errors import (
 )
 from orq_runtime.events import Sink
 from orq_runtime.model.artifact import Wanted
-from orq_runtime.model.checks import Checks
+from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import (
     Environment,
     Explanation,
@@ -90,7 +90,7 @@ class Session:
         self.limits = limits
         self.policy = policy
         self._share = Share(settings.cache_dir)
-        self.checks = checks or Checks()
+        self._manner = Manner(checks=checks or Checks())
         self._start_mode = start
         self._workshop = Workshop(settings=settings, isolation=isolation, mechanism=mechanism)
         self.supplier = Supplier(settings=settings, sink=sink, runner=self._workshop)
@@ -166,6 +166,12 @@ class Session:
             return self._mechanism.leaf(limits)
         except OSError as error:
             raise NeverStarted(f"a group for the run cannot be made: {error}") from error
+
+    def manner(self, checks: ChecksGiven, *, shows_locals: bool = False) -> Manner:
+        """How a call is to be made: the runtime's own manner, but for what the call says."""
+        if not checks and not shows_locals:
+            return self._manner
+        return Manner(shows_locals=shows_locals, checks=self._manner.checks.but(checks))
 
     # -- a run ---------------------------------------------------------------------------------
 

@@ -13,11 +13,19 @@ from orq_runtime.model.limits import Limits
 __all__ = ["enforced_by", "watched_of_run"]
 
 _WATCHER: Final = "watcher"
+_BY_THE_HOST: Final = {
+    "wall_seconds": "host clock",
+    "stdout_bytes": "host",
+    "stderr_bytes": "host",
+    "result_bytes": "host",
+    "blob_bytes": "host",
+}
 
 
 def enforced_by(mechanism: Mechanism, isolation: str, limits: Limits) -> dict[str, str]:
-    """The name of the mechanism for each limit that a host does not hold by itself."""
-    held = {**mechanism.enforced_by(limits), "open_files": "rlimit", "file_bytes": "rlimit"}
+    """The name of the mechanism for each limit."""
+    held = {**_BY_THE_HOST, **mechanism.enforced_by(limits)}
+    held["open_files"] = held["file_bytes"] = "rlimit"
     if limits.cpu_seconds is not None:
         held["cpu_seconds"] = "rlimit"
     held["tmp_bytes"] = held["tmp_inodes"] = "tmpfs" if isolation == "namespaces" else _WATCHER

@@ -26,14 +26,6 @@ from orq_sandbox import wire
 __all__ = ["Circumstances", "conclude", "description", "never_began"]
 
 _DESCRIPTION: Final = {"name", "description", "inputs", "output"}
-_ENFORCED: Final = {
-    "wall_seconds": "host clock",
-    "stdout_bytes": "host",
-    "stderr_bytes": "host",
-    "result_bytes": "host",
-    "blob_bytes": "host",
-}
-
 _HINTS: Final[Mapping[str, str]] = {
     **HINTS,
     "not_encodable": "return JSON's own types, or one of those in docs/types.md",
@@ -64,7 +56,7 @@ class Circumstances:
     start: Start
     isolation: str
     wall_seconds: float
-    timings: Mapping[str, float]
+    timings: dict[str, float]
     enforced_by: Mapping[str, str]
     sent_ns: int | None = None
     checks: Checks = field(default_factory=Checks)
@@ -134,7 +126,7 @@ def _outcome(
         began=end.began,
         start=seen.start,
         isolation=seen.isolation,
-        enforced_by={**_ENFORCED, **seen.enforced_by},
+        enforced_by=seen.enforced_by,
         usage=Usage(
             wall_seconds=seen.wall_seconds,
             cpu_seconds=cpu_seconds if end.cpu_seconds is None else end.cpu_seconds,
@@ -159,7 +151,7 @@ def never_began(reason: str, seen: Circumstances) -> Outcome:
         began="no",
         start=seen.start,
         isolation=seen.isolation,
-        enforced_by={**_ENFORCED, **seen.enforced_by},
+        enforced_by=seen.enforced_by,
         usage=Usage(wall_seconds=seen.wall_seconds),
         timings=seen.timings,
         environment=seen.environment_key,
@@ -183,7 +175,8 @@ def _answered(machine: Machine, end: Conclusion, answer: bytes, seen: Circumstan
             only_ours=seen.only_ours,
         )
     decoded = (time.monotonic_ns() - before_ns) / 1e9
-    timings = {**seen.timings, **_phases(found.timings, end, seen)}
+    timings = seen.timings
+    timings.update(_phases(found.timings, end, seen))
     timings["receive"] = timings.get("receive", 0.0) + decoded
     timings["total"] = timings.get("total", 0.0) + decoded
     cpu_seconds, peak_bytes = found.usage

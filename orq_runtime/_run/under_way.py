@@ -70,6 +70,10 @@ class Run:
     def circumstances(self, isolation: str, enforced_by: Mapping[str, str]) -> Circumstances:
         """What is known of it now, beside what its machine saw."""
         wall = (time.monotonic_ns() - self.started_ns) / 1e9
+        timings = self.timings
+        timings["total"] = timings["queue"] + wall
+        slot, machine = self.slot, self.machine
+        is_over = slot is not None and (machine is None or machine.is_finished)
         return Circumstances(
             plan=self.plan,
             is_command=self.launch.is_command,
@@ -78,13 +82,14 @@ class Run:
             start=self.start,
             isolation=isolation,
             wall_seconds=wall,
-            enforced_by=enforced_by,
-            timings={**self.timings, "total": self.timings["queue"] + wall},
+            enforced_by=dict(enforced_by),
+            timings=timings,
             sent_ns=self.sent_ns,
             only_ours=self._left_nobody(),
-            blobs=-1 if self.slot is None else self.slot.take_blobs(),
-            owner=-1 if self.slot is None else self.slot.owner,
-            peak_memory_bytes=None if self.slot is None else self.slot.leaf.peak_bytes(),
+            blobs=-1 if slot is None else slot.take_blobs(),
+            owner=-1 if slot is None else slot.owner,
+            # a run that is handed over at its result was one process, which has said it itself
+            peak_memory_bytes=slot.leaf.peak_bytes() if slot is not None and is_over else None,
         )
 
     def _left_nobody(self) -> bool:

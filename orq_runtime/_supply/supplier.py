@@ -135,7 +135,8 @@ class Supplier:
         if not remembered.holds():
             return False
         key = remembered.environment.key
-        self._sink(Event(phase="hit", state="done", subject=key))
+        if self._sink is not ignore:  # hot runs come by here
+            self._sink(Event(phase="hit", state="done", subject=key))
         self._store.touch(key, again_seconds=_TOUCH_SECONDS)
         return True
 
