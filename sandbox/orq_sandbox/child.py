@@ -171,6 +171,7 @@ def get_ready(json: typing.Any) -> None:
         os.close(descriptor)
     for _ in range(_WARM_UPS):
         harness.warm_up(json, ("/", "/"), lambda: True)
+    harness.draw_anew()
 
 
 def _make_printers() -> typing.Dict[str, io.TextIOWrapper]:

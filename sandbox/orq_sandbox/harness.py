@@ -24,7 +24,7 @@ from orq_sandbox.ahead import Ahead
 from orq_sandbox.bind import Call
 from orq_sandbox.failure import Refusal, clip, describe, limit_of
 
-__all__ = ["serve", "warm_up"]
+__all__ = ["draw_anew", "serve", "warm_up"]
 
 _LONGEST_REQUEST = 1 << 30
 _LONGEST_EXPECT = 1 << 20
@@ -112,7 +112,7 @@ def serve(
     """
     if is_spare:
         warm_up(json, rooms, lambda: not _is_awaited(request))
-    _draw_anew()
+    draw_anew()
     mark = request.fileno()
     _send(mark, wire.frame(wire.PARKED))
     files, ahead = _Files(), Ahead(rooms)
@@ -143,7 +143,7 @@ def warm_up(
 ) -> None:
     """Serve requests of our own, as long as there is time."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    path, modules = list(sys.path), set(sys.modules)
+    roots, modules = len(sys.path), len(sys.modules)  # a copy would write to all that is in them
     for source in _CANNED_SOURCES:
         if not has_time():
             break
@@ -151,9 +151,9 @@ def warm_up(
         frame = bytes(wire.SEAL_BYTES) + encode.PLAIN + canned
         _answer(json, frame, nowhere, rooms[1], _Files(), Ahead(rooms))
     os.close(nowhere)
-    sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    del sys.path[roots:]
+    while len(sys.modules) > modules:
+        sys.modules.popitem()
     load.forget_source()
 
 
@@ -169,7 +169,7 @@ def _is_awaited(request: socket.socket) -> bool:
         return False
 
 
-def _draw_anew() -> None:
+def draw_anew() -> None:
     """Children of one zygote must not draw the same numbers; `random` sees to itself."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
