@@ -151,7 +151,7 @@ def outcome_of(
         with contextlib.closing(session):
             wanted = asked.wanted(options) if purpose == "call" else None
             manner = Manner(
-                purpose=purpose, shows_locals=options.show_locals, checks=session.checks
+                purpose=purpose, shows_locals=options.show_locals, checks=session.manner({}).checks
             )
             prepared = session.prepare(asked.step, asked.inputs, asked.limits, wanted, manner)
             try:

@@ -29,7 +29,7 @@ import sys
 import time
 import typing
 
-from orq_sandbox import confine, harness, kernel, wire
+from orq_sandbox import confine, harness, kernel, rehearsal, wire
 
 __all__ = ["Channel", "Place", "get_ready", "reset_signals", "run_alone", "run_pair"]
 
@@ -170,7 +170,7 @@ def get_ready(json: typing.Any) -> None:
     for descriptor in (reader, writer, *kept):
         os.close(descriptor)
     for _ in range(_WARM_UPS):
-        harness.warm_up(json, ("/", "/"), lambda: True)
+        rehearsal.warm_up(json, ("/", "/"), lambda: True)
     harness.draw_anew()
 
 

@@ -1,0 +1,250 @@
+"""One request to its answer: load, bind, check, call, check the result, encode.
+
+BEGAN goes out just before the function is entered; all else that is said is the frame returned.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+import typing
+
+from orq_sandbox import direct, encode, later, wire
+from orq_sandbox.ahead import Ahead
+from orq_sandbox.bind import Call
+from orq_sandbox.failure import Refusal, clip, describe, limit_of
+
+__all__ = ["Files", "answer", "send"]
+
+_LONGEST_FAILURE = 3 << 20
+_Pieces = typing.Tuple[typing.Union[bytes, memoryview], ...]
+_STRICT = ("all", False, "error")
+_MOST_COERCED = 256
+_NOT_PLAIN = ("checks", "purpose", "blobs")
+
+
+_now = time.monotonic  # as it is before a step may have put another in its place
+_PHASES = ("decode", "load", "bind", "check", "call", "check_result", "encode")
+
+
+class _Clock:
+    """Seconds between named moments, what was coerced, and how much a failure may tell.
+
+    `received` is when it starts, by the clock that the host has too. What was `spent` on converting
+    is no part of checking.
+    """
+
+    def __init__(self) -> None:
+        self._last = _now()
+        self.laps: dict = {"received": self._last}
+        self.spent = [0.0]
+        self.shows_locals = False
+        self.coerced: list = []
+
+    def lap(self, name: str) -> None:
+        now = _now()
+        seconds = now - self._last
+        self._last = now
+        if name == "check":
+            self.laps["convert"] = self.spent[0]
+            seconds -= self.spent[0]
+        self.laps[name] = seconds
+
+    def stop(self) -> None:
+        """The phase that is under way ends here, and no other follows."""
+        for name in _PHASES:
+            if name not in self.laps:
+                self.lap(name)
+                return
+
+
+class Files:
+    """The file that `came` with the request, and the one that `goes` with a result; -1 for none.
+
+    One that `waits` is taken as it is, but only once the run is over.
+    """
+
+    came = -1
+    goes = -1
+    waits = False
+
+
+def answer(
+    json: typing.Any,
+    frame: bytes,
+    mark: int,
+    folder: str,
+    files: Files,
+    ahead: Ahead,
+    *,
+    is_all_disk_ours: bool = False,
+) -> bytes:
+    """The frame to send. Lets SystemExit pass: how a step ends itself is its own business."""
+    clock = _Clock()
+    seal, body = frame[: wire.SEAL_BYTES], memoryview(frame)[wire.SEAL_BYTES :]
+    try:
+        value = _run(json, body, mark, folder, clock, files, ahead)
+        company = wire.IN_COMPANY if files.waits else _company()
+        return wire.frame(wire.RESULT, seal, company, *value)
+    except Refusal as refusal:
+        verdict, said = refusal.verdict, refusal.body
+    except ModuleNotFoundError as error:
+        verdict, said = "import_failed", describe(error, shows_locals=clock.shows_locals)
+        said["module"] = clip(str(error.name or ""))
+    except SystemExit:
+        raise
+    except BaseException as error:  # the child's top level: every exception becomes data
+        verdict = limit_of(error, is_all_disk_ours=is_all_disk_ours) or "raised"
+        said = _described(error, shows_locals=clock.shows_locals)
+    clock.stop()
+    files.goes = -1
+    said.update(verdict=verdict, timings=clock.laps)
+    if clock.coerced:
+        said["coerced"] = clock.coerced[:_MOST_COERCED]
+    try:
+        body = json.dumps(said)
+    except TypeError:  # a name of the step's making that no JSON can hold
+        body = b""
+    if not 0 < len(body) < _LONGEST_FAILURE:
+        message = ascii(said["message"])
+        body = json.dumps({"verdict": verdict, "message": message, "timings": clock.laps})
+    return wire.frame(wire.FAILURE, seal + body)
+
+
+def _described(error: BaseException, *, shows_locals: bool) -> dict:
+    try:
+        return describe(error, shows_locals=shows_locals)
+    except MemoryError:  # the step's frames, which the traceback holds, hold all there is
+        error.__traceback__ = None
+        return {"type": "MemoryError", "message": "", "frames": []}
+
+
+def _run(
+    json: typing.Any,
+    body: memoryview,
+    mark: int,
+    folder: str,
+    clock: _Clock,
+    files: Files,
+    ahead: Ahead,
+) -> _Pieces:
+    asked = ahead.asked(encode.decode(json, body))
+    inputs = asked["inputs"]
+    clock.shows_locals = asked.get("locals", False)
+    clock.lap("decode")
+    function = ahead.function(asked)
+    clock.lap("load")
+    checks = asked.get("checks") or _STRICT
+    call = None
+    is_plain = asked.keys().isdisjoint(_NOT_PLAIN)
+    if not is_plain or not direct.fits(function, inputs):
+        call = _call(function, checks, clock, is_large="blobs" in asked)
+        clock.lap("bind")
+        if "purpose" in asked:
+            document = _answer_without_call(json, asked, call)
+            clock.coerced = call.coerced
+            clock.lap("check")
+            return _body(json, document, clock)
+        if "blobs" in asked:
+            parcel = later.part("parcel")  # only for large values
+
+            inputs = parcel.unpacked(inputs, asked["blobs"], files.came)
+        positional, inputs = call.bind(inputs)
+        clock.coerced = call.coerced
+    else:
+        clock.lap("bind")
+        positional = []
+    del asked
+    clock.lap("check")
+    send(mark, wire.frame(wire.BEGAN))
+    value = _collected(function(*positional, **inputs))
+    clock.lap("call")
+    if call is not None or not direct.is_result(function, value):
+        (call or _call(function, checks, clock)).check_result(value)
+    clock.lap("check_result")
+    document, blobs = _encoded(json, value, files, folder, allow_nan=checks[2] == "allow")
+    clock.lap("encode")
+    return _body(json, document, clock, blobs)
+
+
+def _collected(value: typing.Any) -> typing.Any:
+    """What a generator or a coroutine comes to; anything else as it is."""
+    kind = type(value)
+    if hasattr(kind, "__next__") or hasattr(kind, "__await__") or hasattr(kind, "__anext__"):
+        return later.part("collect").collected(value)  # only for results that are not yet there
+    return value
+
+
+def _call(
+    function: typing.Callable, checks: typing.Any, clock: _Clock, *, is_large: bool = False
+) -> Call:
+    """The function with its annotations resolved."""
+    call = Call(function, typecheck=checks[0], coerce=checks[1], nan=checks[2], spent=clock.spent)
+    call.may_be_large = is_large
+    return call
+
+
+def _encoded(
+    json: typing.Any, value: object, files: Files, folder: str, *, allow_nan: bool
+) -> typing.Tuple[bytes, typing.Optional[dict]]:
+    """The value's document, and the word about what goes beside it in a file."""
+    beside = encode.Beside(allow_nan=allow_nan)
+
+    def encoded() -> bytes:
+        return encode.encode(json, value, allow_nan=allow_nan, beside=beside)
+
+    document = encoded()
+    blobs = beside.about()
+    if blobs is not None:
+        files.goes, files.waits = beside.written(folder, encoded)
+    return document, blobs
+
+
+def _body(
+    json: typing.Any, document: bytes, clock: _Clock, blobs: typing.Optional[dict] = None
+) -> _Pieces:
+    """A RESULT's, around the value's document."""
+    about = {"timings": clock.laps, "usage": _usage()}
+    if blobs is not None:
+        about["blobs"] = blobs
+    if clock.coerced:
+        about["coerced"] = clock.coerced[:_MOST_COERCED]
+    value = memoryview(document)[1:]
+    return document[:1], json.dumps(about)[:-1], b',"value":', value, b"}"
+
+
+def _answer_without_call(json: typing.Any, asked: dict, call: Call) -> bytes:
+    """The function described, or its inputs checked: the body of it does not run."""
+    if asked["purpose"] == "describe":
+        made = later.part("schema").described(call.function, *call.annotations(), json)
+        return encode.encode(json, made)
+    call.bind(asked["inputs"])
+    return encode.PLAIN + b"null"
+
+
+def _company() -> bytes:
+    """Whether nothing that this process started can be left: the outcome need not wait for it."""
+    if resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt:  # it has buried a child
+        return wire.IN_COMPANY
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return wire.ALONE
+    return wire.IN_COMPANY
+
+
+def _usage() -> dict:
+    """What this process and its dead children have used: init knows more, but only later."""
+    mine = resource.getrusage(resource.RUSAGE_SELF)
+    theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = mine.ru_utime + mine.ru_stime + theirs.ru_utime + theirs.ru_stime
+    return {"cpu_seconds": seconds, "peak_kib": max(mine.ru_maxrss, theirs.ru_maxrss)}
+
+
+def send(descriptor: int, message: bytes, beside: int = -1) -> None:
+    left = memoryview(message)
+    if beside >= 0:
+        left = later.part("parcel").send(descriptor, left, beside)
+    while left:
+        left = left[os.write(descriptor, left) :]
