@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # start-up budget: as `typing` has it, whose import costs more than all this
 if TYPE_CHECKING:
     from orq_runtime import errors
     from orq_runtime._aruntime import AsyncRuntime

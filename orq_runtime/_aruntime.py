@@ -6,12 +6,12 @@ import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
 from orq_runtime import settings
 from orq_runtime._aturns import AsyncTurns
+from orq_runtime._dataclass import replace
 from orq_runtime._executor import checked_size
 from orq_runtime._run import drive_async
 from orq_runtime._run.outcome import description

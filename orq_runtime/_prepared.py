@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._provision import Provision
 from orq_runtime._run import codec
 from orq_runtime._run.guest import GUEST_VARIABLES

@@ -6,11 +6,11 @@ import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Self, Unpack
 
 from orq_runtime import settings
+from orq_runtime._dataclass import replace
 from orq_runtime._drivers import Calls, Drivers, RunFuture
 from orq_runtime._executor import StepExecutor, in_chunks
 from orq_runtime._run import drive_sync

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
+
+from orq_runtime._dataclass import dataclass
 
 __all__ = ["EVENT_VERSION", "Event", "Phase", "Sink", "State", "Unit", "ignore"]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from orq_runtime._dataclass import dataclass, fields, replace
 from orq_runtime.errors import RequestError
 
 __all__ = ["LockMode", "Settings", "load"]

@@ -19,11 +19,11 @@ import select
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from orq_runtime import _fs
+from orq_runtime._dataclass import dataclass
 from orq_runtime._digest import Digest
 from orq_runtime._run.bundle import stage
 from orq_runtime._run.ground import Ground, Grounds

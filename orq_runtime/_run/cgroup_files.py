@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
+
+from orq_runtime._dataclass import dataclass
 
 __all__ = ["KERNEL", "Files", "Hierarchy", "counters", "hierarchies", "own_folder"]
 

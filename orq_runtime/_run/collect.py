@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._dataclass import replace
 from orq_runtime._run.artifacts import ArtifactStore, PlainFolder
 from orq_runtime._run.workdir import Entry, Refused, WorkFolder
 from orq_runtime.errors import StoreError

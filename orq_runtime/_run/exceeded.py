@@ -13,9 +13,9 @@ The verdict is of the limit then; what the step raised stays in the failure.
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
 from typing import Final
 
+from orq_runtime._dataclass import replace
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.machine import Conclusion
 from orq_runtime.model.failure import Failure

@@ -17,10 +17,10 @@ import itertools
 import os
 import stat
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 from orq_runtime import _fs
+from orq_runtime._dataclass import dataclass
 from orq_runtime._run.wall import RUN_UIDS
 from orq_runtime.errors import StoreError
 

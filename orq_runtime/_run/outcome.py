@@ -6,10 +6,10 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._dataclass import dataclass, field, replace
 from orq_runtime._run.codec import TooLarge, decode_result
 from orq_runtime._run.exceeded import HINTS, cpu_exceeded, disk_exceeded
 from orq_runtime._run.machine import Conclusion, Machine

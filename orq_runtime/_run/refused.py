@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
+from orq_runtime._dataclass import replace
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.outcome import Outcome
 from orq_runtime.model.policy import Policy

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._run.disk import DiskRound
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.watch import POLL_SECONDS, MemoryWatch, Processes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final
 
+from orq_runtime._dataclass import dataclass, field, replace
 from orq_runtime._run.codec import Request
 from orq_runtime._run.handover import Handover
 from orq_runtime._run.launch import Launch

@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime.model.command import Command
 from orq_runtime.model.environment import Interpreter
 from orq_runtime.model.limits import Limits

@@ -15,9 +15,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+
+from orq_runtime._dataclass import dataclass
 
 __all__ = ["Entry", "Refused", "WorkFolder"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.markers import Marker
@@ -18,6 +17,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._supply import tags
 from orq_runtime._supply.build import Source
 from orq_runtime._supply.pins import lock_beside, pins_for, read_lock

@@ -14,9 +14,9 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._digest import Digest, digest_file
 from orq_runtime._supply.files import open_regular
 from orq_runtime._supply.hooks import Bench

@@ -21,10 +21,10 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._supply.files import read_left
 from orq_runtime._supply.runner import COMPILE_LIMITS, clean_environment, workplace
 from orq_runtime._supply.store import write_json

@@ -18,10 +18,10 @@ Rules of this file:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._supply.files import read_left, take_back
 from orq_runtime._supply.requirements import Declared, declared
 from orq_runtime._supply.runner import BUILD_LIMITS, clean_environment, tail

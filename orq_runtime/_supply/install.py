@@ -13,12 +13,12 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from orq_runtime import _fs
+from orq_runtime._dataclass import dataclass
 from orq_runtime._digest import Digest, is_preimage
 from orq_runtime._supply.bytecode import compile_ahead
 from orq_runtime._supply.failures import remembered_failure

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime.model.environment import LockedPackage
 
 __all__ = ["Lock", "Pinned", "lock_document", "lock_of", "pins_document", "pins_of"]

@@ -19,10 +19,10 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from orq_runtime import __version__
+from orq_runtime._dataclass import asdict, dataclass, replace
 from orq_runtime._digest import Digest, is_preimage
 from orq_runtime._supply.seen import LOCKING, PACKAGING, Stamp, is_settled, paths_behind, stamps
 from orq_runtime._supply.store import Store, read_json, write_json
@@ -47,7 +47,7 @@ class _Unseen(Exception):
     """Something that counts cannot be seen whole from here."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Remembered:
     """An answer by place. `paths` have had `seen` when it was read."""
 
@@ -154,7 +154,12 @@ class Memo:
         environment = replace(environment, origin="hit")
         while len(self._at_hand) >= _MOST_IN_MEMORY:
             self._at_hand.pop(next(iter(self._at_hand)), None)
-        self._at_hand[request] = Remembered(paths, seen, environment, str(answer["interpreter"]))
+        self._at_hand[request] = Remembered(
+            paths=paths,
+            seen=seen,
+            environment=environment,
+            interpreter=str(answer["interpreter"]),
+        )
         answer.update(paths=paths, seen=seen, preimage=place.preimage())
         self._write(key, answer)
         return True

@@ -10,8 +10,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from orq_runtime._dataclass import dataclass
 
 __all__ = ["Finished", "run"]
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from orq_runtime import _fs
+from orq_runtime._dataclass import dataclass, field
 from orq_runtime._supply.clean import folders, list_environments, measure
 from orq_runtime._supply.store import Store, read_json
 from orq_runtime.errors import SupplyError

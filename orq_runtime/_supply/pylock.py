@@ -10,13 +10,13 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._supply.lock import Pinned
 from orq_runtime.errors import BadComponent
 

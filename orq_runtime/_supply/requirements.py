@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from orq_runtime._dataclass import dataclass, field
 from orq_runtime._supply.files import read_inside
 from orq_runtime.errors import BadRequirement
 

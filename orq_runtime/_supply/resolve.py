@@ -15,11 +15,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from orq_runtime._dataclass import dataclass, replace
 from orq_runtime._digest import Digest, is_preimage
 from orq_runtime._supply.failures import remembered_failure
 from orq_runtime._supply.lock import Lock, Pinned, lock_document, lock_of

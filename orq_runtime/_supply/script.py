@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._supply.files import read_inside
 from orq_runtime._supply.requirements import Declared, declared
 from orq_runtime.errors import BadComponent, BadRequirement

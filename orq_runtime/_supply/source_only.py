@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from packaging.utils import canonicalize_name
 
+from orq_runtime._dataclass import replace
 from orq_runtime._supply.build import Builder, Source
 from orq_runtime._supply.fetch import fetch
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._digest import digest_file
 from orq_runtime._supply.files import open_regular, read_inside
 from orq_runtime._supply.pins import PYLOCK, UV_LOCK, read_lock

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from orq_runtime import _fs
+from orq_runtime._dataclass import dataclass
 from orq_runtime._digest import Digest, digest_file
 from orq_runtime._supply.lock import Pinned
 from orq_runtime._supply.store import Store, read_json, write_json

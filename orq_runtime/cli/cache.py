@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
 from typing import Final
 
+from orq_runtime._dataclass import asdict, replace
 from orq_runtime._run import artifacts, bundle
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import supplying

@@ -8,11 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import orq_runtime
 from orq_runtime import _fs
+from orq_runtime._dataclass import dataclass
 from orq_runtime._run import cgroup
 from orq_runtime._run.capabilities import CONFINED, Capability, try_tier
 from orq_runtime._run.ground import Grounds

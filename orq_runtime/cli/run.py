@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orq_runtime._dataclass import dataclass, replace
 from orq_runtime._run import drive_sync
 from orq_runtime._run.drive_sync import Canceller
 from orq_runtime._run.guest import Guests

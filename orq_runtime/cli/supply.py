@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import supplying
 from orq_runtime.cli.chosen import settings_of

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime.errors import RequestError
 
 __all__ = ["Target", "named_components"]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
+from orq_runtime._dataclass import dataclass
 from orq_runtime.errors import RequestError
 from orq_runtime.model.place import absolute
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final, Literal, TypedDict, get_args
 
+from orq_runtime._dataclass import dataclass, replace
 from orq_runtime.errors import RequestError
 
 __all__ = ["Checks", "ChecksGiven", "Coercion", "Nan", "Typecheck"]

@@ -6,10 +6,10 @@ The wall's second entry, beside a step's function: builds, bytecode compilation 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from orq_runtime._dataclass import dataclass, field
 from orq_runtime.model.environment import Interpreter
 from orq_runtime.model.limits import GIB, Limits
 from orq_runtime.model.outcome import Usage

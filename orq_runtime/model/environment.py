@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from orq_runtime._dataclass import dataclass, field
 
 __all__ = [
     "Component",

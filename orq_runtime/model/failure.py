@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from orq_runtime._dataclass import dataclass, field
 
 __all__ = ["Failure", "Frame", "Problem"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import TypedDict
 
+from orq_runtime._dataclass import dataclass, replace
 from orq_runtime.errors import RequestError
 from orq_runtime.model.checks import ChecksGiven
 from orq_runtime.model.step import Step

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from typing import Final, Self
 
+from orq_runtime._dataclass import asdict, dataclass, fields
 from orq_runtime.errors import RequestError
 
 __all__ = ["GIB", "MIB", "Limits"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
 from typing import Final, Literal, Self
 
+from orq_runtime._dataclass import asdict, dataclass, field, replace
 from orq_runtime.errors import OrqRuntimeError
 from orq_runtime.model.artifact import Artifact
 from orq_runtime.model.blob import apart, joined

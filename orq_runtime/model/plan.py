@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from orq_runtime._dataclass import dataclass, field
 from orq_runtime.model.checks import Checks
 from orq_runtime.model.environment import Component, Environment
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal
 
+from orq_runtime._dataclass import dataclass, field
 from orq_runtime.errors import RequestError
 
 __all__ = ["Network", "Policy", "check_place"]

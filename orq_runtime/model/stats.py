@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Final
+
+from orq_runtime._dataclass import dataclass, fields
 
 __all__ = ["Stats"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from orq_runtime._dataclass import dataclass, field
 from orq_runtime.errors import RequestError
 from orq_runtime.model.artifact import Output, outputs_of
 from orq_runtime.model.place import absolute

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from orq_runtime._dataclass import dataclass
 
 __all__ = ["CleanReport", "Finding", "StoreSize", "StoredEnvironment"]
 

@@ -7,11 +7,11 @@ Exceptions, exit codes, the outcome's schema and the table in the documents all 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from orq_runtime import errors
+from orq_runtime._dataclass import dataclass
 
 __all__ = ["GUEST_VERDICTS", "VERDICTS", "Verdict", "exit_code_of_error"]
 

@@ -18,13 +18,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Context, Decimal
 from pathlib import Path
 from typing import Final
 
 import yaml
 
+from orq_runtime._dataclass import dataclass, replace
 from orq_runtime.errors import BadDocument, RequestError, SandboxError
 from orq_runtime.model.limits import Limits
 from orq_runtime.workflow.document import Document

@@ -24,12 +24,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import yaml
 
+from orq_runtime._dataclass import dataclass, field
 from orq_runtime.errors import BadDocument, NotFound, RequestError
 from orq_runtime.languages import language
 from orq_runtime.model.artifact import Output, outputs_of

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 
 import pytest
 
-from tests.architecture.sources import REPOSITORY, tree_environment
+from tests.architecture.sources import HOST, REPOSITORY, modules, tree_environment
 
 _HEAVY = frozenset({"rich", "yaml", "orjson", "typeguard", "numpy"})
 _FOREIGN = """
@@ -52,3 +53,15 @@ def test_the_command_line_starts_without_the_heavy_modules(arguments: tuple[str,
 def test_importing_the_package_imports_nothing_of_others() -> None:
     """`import orq_runtime` imports the standard library at most."""
     assert "" == _python("-c", _FOREIGN).stdout.strip()
+
+
+def test_only_one_module_takes_the_librarys_data_classes() -> None:
+    """All others take `_dataclass`'s, which cost nothing to define; for types they are the same."""
+    taken = {
+        module.name
+        for module in modules(HOST)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "dataclasses"
+    }
+
+    assert {"orq_runtime._dataclass", "orq_runtime._light"} == taken
