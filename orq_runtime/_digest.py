@@ -8,10 +8,22 @@ Rules of this file:
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashlib import sha256
+else:
+    # start-up budget: `hashlib` loads all of OpenSSL, for what keys are made of in no time
+    try:
+        from _sha2 import sha256
+    except ImportError:
+        try:
+            from _sha256 import sha256  # before Python 3.12
+        except ImportError:
+            from hashlib import sha256
 
 __all__ = ["Digest", "digest_file", "is_preimage"]
 
@@ -23,7 +35,7 @@ class Digest:
     """Collects tagged fields and gives their key: 40 hex digits of a SHA-256."""
 
     def __init__(self, kind: str, version: int) -> None:
-        self._hash = hashlib.sha256()
+        self._hash = sha256()
         self._preimage: list[tuple[str, str]] = []
         self.text("kind", kind)
         self.text("version", str(version))
@@ -64,6 +76,8 @@ def is_preimage(stored: object, digest: Digest) -> bool:
 
 def digest_file(path: Path | int) -> str:
     """`sha256:` and the hex digest of a file's content. Raises OSError when it cannot be read."""
+    import hashlib  # files may be large, and there it is the fastest
+
     hashed = hashlib.sha256()
     with open(path if isinstance(path, Path) else os.dup(path), "rb") as file:
         while chunk := file.read(_CHUNK):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -164,6 +163,8 @@ def _text(key: str, value: object) -> str:
 
 
 def _date(key: str, value: object) -> str:
+    from datetime import datetime  # start-up budget: few date their resolutions
+
     text = _text(key, value)
     try:
         datetime.fromisoformat(text)

@@ -1,5 +1,5 @@
 """The command `orq-runtime`."""
 
-from orq_runtime.cli.entry import main
+from orq_runtime.cli.entry import command, main
 
-__all__ = ["main"]
+__all__ = ["command", "main"]

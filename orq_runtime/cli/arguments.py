@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -45,6 +44,21 @@ class _Parser(argparse.ArgumentParser):
         else:
             super().print_help(file)
 
+    def format_help(self) -> str:
+        """The help, as wide as the terminal."""
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_help()
+
+    def format_usage(self) -> str:
+        """The usage, as wide as the terminal."""
+        self.formatter_class = argparse.HelpFormatter
+        return super().format_usage()
+
+
+def _of_known_width(prog: str) -> argparse.HelpFormatter:
+    """For what argparse formats while a parser is made: nobody reads it (start-up budget)."""
+    return argparse.HelpFormatter(prog, width=80)
+
 
 def _parser(first: str) -> argparse.ArgumentParser:
     """A parser of all commands, or of the one that is named first (start-up budget)."""
@@ -53,6 +67,7 @@ def _parser(first: str) -> argparse.ArgumentParser:
         description="Runs Python functions in environments of their own, typed JSON in and out.",
         epilog="Exit codes: docs/verdicts.md. The commands in full: docs/cli.md.",
         allow_abbrev=False,
+        formatter_class=_of_known_width,
     )
     parser.add_argument(
         "-V", "--version", action="version", version=f"orq-runtime {orq_runtime.__version__}"
@@ -90,19 +105,16 @@ def _add(
         help=text,
         description=f"{text[0].upper()}{text[1:]}. {details}",
         allow_abbrev=False,
+        formatter_class=_of_known_width,
     )
     parser.set_defaults(command=command)
     return parser
 
 
 def _called(options: Options) -> int:
-    # start-up budget: each command imports its own, this one while a guest starts
-    from orq_runtime.cli.ahead import likely_guests
+    from orq_runtime.cli.run import run  # start-up budget: each command imports its own
 
-    with contextlib.closing(likely_guests(options)) as guests:
-        from orq_runtime.cli.run import run
-
-        return run(options, guests)
+    return run(options)
 
 
 def _run(commands: _Commands[_Parser]) -> None:

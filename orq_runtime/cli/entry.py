@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
 import orq_runtime
 from orq_runtime.cli.signals import Ended, ending_by_signal
 from orq_runtime.cli.terminal import OutputClosed, forget_output, open_standard_streams, say
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from orq_runtime._run.guest import Guests
 
+__all__ = ["command", "main"]
+
+_STARTS_NOTHING = {"-h", "--help", "outcome", "failure", "event"}
 _CLOSED = 128 + signal.SIGPIPE
 _OURS = 125
+
+
+def command() -> NoReturn:
+    """The whole process: `main`, and the end.
+
+    The interpreter is not taken apart (start-up budget): all that was begun has been ended by then.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,16 +56,35 @@ def _run(words: list[str]) -> int:
     if words in (["--version"], ["-V"]):  # start-up budget: no parser for this
         print(f"orq-runtime {orq_runtime.__version__}")
         return 0
+    with _guest_ahead(words) as guests:
+        return _command(words, guests)
+
+
+@contextlib.contextmanager
+def _guest_ahead(words: list[str]) -> Iterator[Guests | None]:
+    """A guest that boots while we understand the words, where they look like a run."""
+    if words[:1] not in (["run"], ["check"], ["schema"]) or not _STARTS_NOTHING.isdisjoint(words):
+        yield None
+        return
+    from orq_runtime.cli.ahead import likely_guests  # start-up budget, as above
+
+    with contextlib.closing(likely_guests(words)) as guests:
+        yield guests
+
+
+def _command(words: list[str], guests: Guests | None) -> int:
     from orq_runtime.cli.arguments import parse  # start-up budget, as above
-    from orq_runtime.cli.explain import explain_error
     from orq_runtime.errors import OrqRuntimeError
 
     try:
         options = parse(words)
+        options.guests = guests
         return options.command(options)
     except SystemExit as asked:  # argparse: help, or words it does not know
         return asked.code if isinstance(asked.code, int) else 2
     except OrqRuntimeError as error:
+        from orq_runtime.cli.explain import explain_error  # start-up budget, as above
+
         return explain_error(error)
     except Ended as ended:
         say(f"orq-runtime: ended by {signal.Signals(ended.number).name}")

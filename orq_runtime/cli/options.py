@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from orq_runtime._run.guest import Guests
     from orq_runtime.model.checks import Nan, Typecheck
     from orq_runtime.model.plan import Purpose, StartMode
     from orq_runtime.model.policy import Network
@@ -29,6 +30,7 @@ class Options(argparse.Namespace):
     """What was asked, typed. Each command has only the attributes of its own parser."""
 
     command: Callable[[Options], int]
+    guests: Guests | None = None
     # all that touch the store
     cache_dir: str | None
     python: str | None

@@ -10,7 +10,6 @@ from pathlib import Path
 from orq_runtime._dataclass import dataclass, replace
 from orq_runtime._run import drive_sync
 from orq_runtime._run.drive_sync import Canceller
-from orq_runtime._run.guest import Guests
 from orq_runtime._session import Run, Session
 from orq_runtime.cli import jsontext
 from orq_runtime.cli.chosen import settings_of
@@ -35,15 +34,14 @@ from orq_runtime.model.step import Step
 __all__ = ["asked_of", "outcome_of", "run", "show_streams"]
 
 
-def run(options: Options, guests: Guests) -> int:
+def run(options: Options) -> int:
     """Run the step and print its value, or say why there is none; the exit code.
 
     Where the options' purpose is `check`, the inputs are checked and nothing is called.
-    `guests` may hold one that was started ahead; it stays the caller's.
     """
     started = time.monotonic()
     try:
-        outcome, ended = outcome_of(options, guests, asked_of(options), options.purpose)
+        outcome, ended = outcome_of(options, asked_of(options), options.purpose)
     except OrqRuntimeError as error:
         if options.output_format != "text" and (verdict := verdict_of_error(error)):
             put_document(options, _refused(error, verdict, started).to_json())
@@ -128,9 +126,7 @@ def asked_of(options: Options) -> _Asked:
     )
 
 
-def outcome_of(
-    options: Options, guests: Guests, asked: _Asked, purpose: Purpose
-) -> tuple[Outcome, Ended | None]:
+def outcome_of(options: Options, asked: _Asked, purpose: Purpose) -> tuple[Outcome, Ended | None]:
     """The outcome, and the signal that ended the run where one did.
 
     The session is driven here and not through `Runtime`, which gives no outcome of a run that was
@@ -146,7 +142,7 @@ def outcome_of(
             start=options.start,
             checks=Checks(typecheck=options.typecheck, coerce=options.coerce, nan=options.nan),
             sink=progress,
-            guests=guests,
+            guests=options.guests,
         )
         with contextlib.closing(session):
             wanted = asked.wanted(options) if purpose == "call" else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 
 from orq_runtime.cli.options import Options
@@ -23,19 +22,16 @@ def schema(options: Options) -> int:
         put(schema_text(options.target).encode())
         return 0
     # start-up budget: a published schema starts nothing
-    from orq_runtime.cli.ahead import likely_guests
+    from orq_runtime._run.outcome import description
+    from orq_runtime.cli.explain import explain_outcome
+    from orq_runtime.cli.run import asked_of, outcome_of, show_streams
 
-    with contextlib.closing(likely_guests(options)) as guests:
-        from orq_runtime._run.outcome import description
-        from orq_runtime.cli.explain import explain_outcome
-        from orq_runtime.cli.run import asked_of, outcome_of, show_streams
-
-        outcome, ended = outcome_of(options, guests, asked_of(options), "describe")
-        show_streams(outcome)
-        if ended is not None:
-            raise ended
-        if outcome.ok:
-            text = json.dumps(description(outcome), indent=2, ensure_ascii=False)
-            put((text + "\n").encode("utf-8", "backslashreplace"))
-        explain_outcome(outcome)
-        return outcome.exit_code
+    outcome, ended = outcome_of(options, asked_of(options), "describe")
+    show_streams(outcome)
+    if ended is not None:
+        raise ended
+    if outcome.ok:
+        text = json.dumps(description(outcome), indent=2, ensure_ascii=False)
+        put((text + "\n").encode("utf-8", "backslashreplace"))
+    explain_outcome(outcome)
+    return outcome.exit_code
