@@ -7,12 +7,14 @@ import ctypes
 import os
 import signal
 import socket
+import sys
 import typing
 
 __all__ = [
     "adopt_orphans",
     "children",
     "die_with_parent",
+    "fork_unheard",
     "open_pidfd",
     "receive_with_descriptors",
 ]
@@ -21,6 +23,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _NR_PIDFD_OPEN = 434  # the same number on every architecture since Linux 5.3
 _libc = ctypes.CDLL(None, use_errno=True)
+_fork = ctypes.PyDLL(None, use_errno=True).fork  # keeps the interpreter's lock
 
 
 def _checked(result: int, what: str) -> int:
@@ -44,6 +47,16 @@ def die_with_parent(parent: typing.Optional[int] = None) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies, daemons included."""
     _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "PR_SET_CHILD_SUBREAPER")
+
+
+def fork_unheard() -> int:
+    """A fork that no package is told of: its child runs nothing of theirs before it forks again.
+
+    What hears of a fork (`os.register_at_fork`: threads, random numbers) writes to a megabyte.
+    """
+    if len(sys._current_frames()) > 1:  # a package has threads, and they hold things
+        return os.fork()
+    return _checked(_fork(), "fork")
 
 
 def open_pidfd(pid: int) -> int:

@@ -125,7 +125,7 @@ def fork_bound(stages: Stages) -> int:
     """Fork a process that the kernel kills with us: 0 in it, its process id here."""
     parent = os.getpid()
     with stages("run: fork init"):
-        pid = os.fork()
+        pid = kernel.fork_unheard()
     if pid == 0:
         kernel.die_with_parent()
         if os.getppid() != parent:

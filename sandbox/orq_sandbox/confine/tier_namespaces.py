@@ -92,7 +92,7 @@ class NamespacesWall:
         pid = -1
         try:
             with self.stages("run: fork init"):
-                pid = os.fork()
+                pid = kernel.fork_unheard()
         finally:
             if pid != 0:
                 with self.stages("run: setns"):
