@@ -43,7 +43,7 @@ def collect(
             raise Refused("the run's init handed over no working folder")
         with WorkFolder(descriptor, owner) as work:
             return _Collection(outcome, work, wanted, limits).outcome(cache_dir)
-    except Refused as reason:
+    except (Refused, OSError) as reason:
         return _broken(outcome, "missing_output", f"the outputs cannot be collected: {reason}")
 
 

@@ -196,9 +196,11 @@ class Slot:
             os.write(self.channel.host("status"), message)
 
     def kill(self) -> None:
-        """SIGKILL init; the run dies with it."""
+        """End init now; the run dies with it. The pidfd is one that we made, or have checked."""
+        # a shepherd takes all with it when it is told to end, and not when it is killed itself
+        is_shepherd = self.process is not None and self._ours > 1
         with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            signal.pidfd_send_signal(self.pidfd, signal.SIGTERM if is_shepherd else signal.SIGKILL)
 
     def release(self) -> None:
         """Have the run end at once, and do not wait: init hears its status socket close."""
@@ -216,11 +218,13 @@ class Slot:
         if self.sentry is not None:
             self.sentry.close()
         if self.process is not None:
-            try:
-                self.process.wait(_REAP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.kill()
-                self.process.wait()
+            for end in (self.kill, self.process.kill):
+                try:
+                    self.process.wait(_REAP_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    end()
+            self.process.wait()
             if self.process.stderr is not None:
                 self.process.stderr.close()
         os.close(self.pidfd)

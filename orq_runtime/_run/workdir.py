@@ -12,6 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -63,7 +64,9 @@ class WorkFolder:
         self._left = 0
         status = os.fstat(descriptor)
         self._device = status.st_dev
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != owner:
+        # by a mere name somebody may have what it could never open, and we could
+        is_name = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_PATH
+        if is_name or not stat.S_ISDIR(status.st_mode) or status.st_uid != owner:
             self.close()
             raise Refused("the run's init handed over something else than the working folder")
 

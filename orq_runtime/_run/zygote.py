@@ -7,6 +7,7 @@ import json
 import os
 import select
 import socket
+import struct
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from orq_runtime._run.channel import Channel
 from orq_runtime._run.ground import Ground
 from orq_runtime._run.guest import Guests
 from orq_runtime._run.launch import Launch, launch, why_it_died
+from orq_runtime._run.offspring import Offspring
 from orq_runtime._run.rights import send_rights
 from orq_runtime._run.shelf import Shelf
 from orq_runtime._run.slot import Slot
@@ -31,6 +33,7 @@ __all__ = ["OF_A_ZYGOTE", "Zygote"]
 _READY_SECONDS: Final = 120.0
 _SPAWN_SECONDS: Final = 30.0
 _END_SECONDS: Final = 10.0
+_SEND_TIMEOUT: Final = struct.pack("@ll", int(_SPAWN_SECONDS), 0)
 _LONGEST_READY: Final = 1 << 20
 
 
@@ -39,12 +42,16 @@ OF_A_ZYGOTE: Final = Limits(memory_bytes=8 * GIB, processes=512)
 
 
 class _Ordered(NamedTuple):
-    """A child that was ordered: what will be its slot's. `about` is what it was told of."""
+    """A child that was ordered: what will be its slot's. `about` is what it was told of.
+
+    `waits`: until we have put it in its group.
+    """
 
     channel: Channel
     folder: Path | None
     leaf: Leaf
     about: bytes
+    waits: bool
 
 
 _NOBODYS: Final = b"?"
@@ -64,6 +71,8 @@ class Zygote:
         Raises `NeverStarted`, and `WallUnavailable` when it could not confine itself.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # one that reads no orders costs us no more than one that does not obey
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_TIMEOUT)
         self._control = ours
         self._ground = ground
         self._leaf = leaf
@@ -80,6 +89,7 @@ class Zygote:
             leaf.close()
             ground.remove()
             raise
+        self._offspring = Offspring(self._process.pid)
         try:
             kind, body, shelf = self._hear(_READY_SECONDS)
             self.shelf = None if shelf is None else Shelf(shelf)
@@ -126,10 +136,16 @@ class Zygote:
             leaf.close()
             raise NeverStarted(f"no descriptors for a child: {error.strerror}") from error
         folder = self._ground.run_folder()
-        run = {} if folder is None else {"folder": str(folder)}
+        doors = leaf.procs_descriptors()
+        # who shares our process ids could send anybody through a door
+        waits = bool(doors) and self._ground.tier == "landlock"
+        run: dict[str, object] = {} if folder is None else {"folder": str(folder)}
+        if waits:
+            run["waits"] = True
         message = wire.frame(wire.SPAWN, json.dumps(run).encode())
+        descriptors = [*channel.guest_ends(), *(() if waits else doors)]
         try:
-            send_rights(self._control, message, [*channel.guest_ends(), *leaf.procs_descriptors()])
+            send_rights(self._control, message, descriptors)
         except OSError as error:
             channel.close()
             leaf.close()
@@ -138,7 +154,7 @@ class Zygote:
         leaf.forget_guest()
         if about:
             about = self._told(channel, about)
-        self._ordered.append(_Ordered(channel, folder, leaf, about))
+        self._ordered.append(_Ordered(channel, folder, leaf, about, waits))
 
     @staticmethod
     def _told(channel: Channel, about: bytes) -> bytes:
@@ -158,11 +174,12 @@ class Zygote:
         return self._forked.popleft() if self._forked else self._next()
 
     def _next(self) -> Slot:
-        channel, folder, leaf, about = self._ordered.popleft()
+        channel, folder, leaf, about, waits = self._ordered.popleft()
         try:
             kind, _, pidfd = self._hear(_SPAWN_SECONDS)
             if kind != wire.SPAWNED or pidfd is None:
                 raise NeverStarted("the zygote did not hand over the child it was asked for")
+            self._check(pidfd, leaf, channel.host("status") if waits else -1)
         except BaseException:
             channel.close()
             leaf.close()
@@ -176,6 +193,20 @@ class Zygote:
             shelf=self.shelf,
             about=about,
         )
+
+    def _check(self, pidfd: int, leaf: Leaf, waiting: int) -> None:
+        """Make sure that it is a child of the zygote's; put one that waits for it in its group.
+
+        Raises `NeverStarted`, and closes the descriptor then.
+        """
+        try:
+            pid = self._offspring.pid(pidfd)
+            if waiting >= 0 and pid:
+                leaf.place(pid)
+                os.write(waiting, wire.frame(wire.PLACED))
+        except (ValueError, OSError) as error:
+            os.close(pidfd)
+            raise NeverStarted(f"the zygote handed over no child of its own: {error}") from error
 
     def _is_readable(self, seconds: float) -> bool:
         poll = select.poll()  # descriptors over 1023 are beyond `select`
@@ -210,21 +241,26 @@ class Zygote:
         while self._forked:
             self._forked.popleft().close()
         while self._ordered:
-            channel, _, leaf, _ = self._ordered.popleft()
+            channel, _, leaf, *_ = self._ordered.popleft()
             channel.close()
             leaf.close()
         self._control.close()
         if self.shelf is not None:
             self.shelf.close()
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._end()
         if self._process.stderr is not None:
             self._process.stderr.close()
         self._leaf.close()
         self._ground.remove()
+
+    def _end(self) -> None:
+        """Wait for it; a shepherd that is told to end takes all with it, one that is killed not."""
+        for end in (self._process.terminate, self._process.kill):
+            try:
+                self._process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                end()
+        self._process.wait()
 
 
 def _failed(body: bytes) -> Mapping[str, str]:

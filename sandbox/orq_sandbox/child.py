@@ -52,8 +52,9 @@ class Channel(typing.NamedTuple):
 class Place(typing.NamedTuple):
     """Where a run takes place: behind which wall, its quantities, the doors to its cgroups.
 
-    `doors` are open `cgroup.procs` files: init moves itself through them before it forks. A spare
-    is forked ahead of its request. `become` serves a command instead of a function.
+    `doors` are open `cgroup.procs` files: init moves itself through them before it forks, or
+    `waits` until the host has moved it. A spare is forked ahead of its request. `become` serves a
+    command instead of a function.
     """
 
     wall: confine.Wall
@@ -66,7 +67,7 @@ class Place(typing.NamedTuple):
 def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:
     """Without a zygote: one pair for this process, which ends with it. Never returns."""
     reset_signals()
-    if place.wall.tier == "process":
+    if place.wall.tier != "namespaces":
         run_pair(place, channel, json)
     init = place.wall.fork_init()
     if init == 0:
@@ -93,6 +94,8 @@ def run_pair(place: Place, channel: Channel, json: typing.Any) -> None:
         signal.pthread_sigmask(
             signal.SIG_SETMASK, ()
         )  # the host may block what it likes for itself
+        if place.run.get("waits"):
+            _await_placing(channel.status)
         for door in place.doors:
             os.write(door, b"0")
             os.close(door)
@@ -112,6 +115,12 @@ def run_pair(place: Place, channel: Channel, json: typing.Any) -> None:
         _confess(channel.stderr, error)
     finally:
         os._exit(125)
+
+
+def _await_placing(status: int) -> None:
+    """Wait until the host has put us in our group; end when there is no host any more."""
+    if os.read(status, wire.HEADER.size) != wire.frame(wire.PLACED):
+        os._exit(0)
 
 
 def _become_step(

@@ -13,6 +13,7 @@ import typing
 __all__ = [
     "adopt_orphans",
     "children",
+    "descendants",
     "die_with_parent",
     "fork_unheard",
     "open_pidfd",
@@ -72,6 +73,19 @@ def children() -> list[int]:
             return [int(word) for word in listing.read().split()]
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN
         return [pid for pid in _processes() if _parent_of(pid) == mine]
+
+
+def descendants() -> list[int]:
+    """The process ids of all that came from this process and still is below it."""
+    families: dict = {}
+    for pid in _processes():
+        families.setdefault(_parent_of(pid), []).append(pid)
+    found: list = []
+    generation = [os.getpid()]
+    while generation:
+        generation = [pid for parent in generation for pid in families.pop(parent, ())]
+        found += generation
+    return found
 
 
 def _processes() -> list[int]:

@@ -12,13 +12,14 @@ Who sends what::
     host -> zygote   SPAWN and descriptors         zygote -> host   READY; SPAWNED and a pidfd
     host -> step     EXPECT, REQUEST               step -> host     RESULT | FAILURE
                                                    step -> host     PARKED, BEGAN
-    host -> init     KEEP, STOP                    init -> host     STATUS; after KEEP with a folder
+    host -> init     PLACED, KEEP, STOP            init -> host     STATUS; after KEEP with a folder
 
 PARKED and BEGAN go back on the request's socket, where nobody waits for them: the host looks there
 when something comes on the result's, and at the end. Waking it twice costs a fifth of a hot run.
 A REQUEST, a RESULT and a FAILURE start with the run's seal, drawn by the host: what the step writes
 by accident or in ignorance is no answer. (Who digs the seal out may as well return what it likes.)
 EXPECT tells a spare what the next request may be about: that request then says only the rest.
+PLACED says that the host has put init in its group, where init cannot be trusted to do so itself.
 With a REQUEST or a RESULT may come one descriptor, of a file with the large values of it.
 In a RESULT, `ALONE` or `IN_COMPANY` follows: whether the step's process may have others beside it.
 Numbers from 32 up are kept for frames to come: calls to named host functions, streamed values.
@@ -40,6 +41,7 @@ __all__ = [
     "LEAST_BLOB",
     "MOST_BLOBS",
     "PARKED",
+    "PLACED",
     "READY",
     "REQUEST",
     "RESULT",
@@ -70,6 +72,7 @@ SPAWNED = 9
 PARKED = 10
 KEEP = 11
 EXPECT = 12
+PLACED = 13
 
 SEAL_BYTES = 16
 

@@ -1,9 +1,9 @@
 """In a mode: runs attacks through a real `Runtime`, as any host would, and says how each ended.
 
-Orders on stdin: `tier`, `python`, `cache`, `find_links`, `open_files` (how many the host may have)
-and `attacks`: a list of `id`, `source`, `requirements`, `limits` and whether it `needs_victim`. On
-stdout one JSON object: `outcomes` by id, the `isolation` that was in force, and what was `left` on
-the host's disk after all.
+Orders on stdin: `tier`, `python`, `cache`, `find_links`, `open_files` and `processes` (how many the
+host may have) and `attacks`: a list of `id`, `source`, `requirements`, `outputs`, `limits` and
+whether it `needs_victim`. On stdout one JSON object: `outcomes` by id, the `isolation` that was in
+force, and what was `left` on the host's disk after all.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def main() -> None:
     if "open_files" in orders:
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (orders["open_files"], hard))
+    if "processes" in orders:
+        resource.setrlimit(resource.RLIMIT_NPROC, (orders["processes"], orders["processes"]))
     home = Path.home()
     (home / "private").write_text("secret")
     with (
@@ -68,7 +70,10 @@ def main() -> None:
 
 def _step(attack: Mapping[str, Any]) -> Step:
     return Step(
-        source=attack["source"], function="step", requirements=attack.get("requirements", ())
+        source=attack["source"],
+        function="step",
+        requirements=attack.get("requirements", ()),
+        outputs=attack.get("outputs", ()),
     )
 
 

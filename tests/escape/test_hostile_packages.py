@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from tests.escape import hostile
 from tests.escape.modes import MODES, WALLED, driven
+from tests.escape.processes import named
 
 _LOOT = "import sys, thief\ndef step(x):\n    return sys.litellm_loot\n"
 _TAMPERED = "import saboteur\ndef step(x):\n    return 1\n"
@@ -43,14 +42,14 @@ def wheels() -> Iterator[Path]:
 @pytest.mark.parametrize("mode", WALLED)
 def test_a_package_that_attacks_when_it_is_imported_gets_nothing(mode: str, wheels: Path) -> None:
     """The wall stands before the first byte of it; its daemon is dead when the host has closed."""
-    before = set(_daemons())
+    before = set(named("orqevil"))
     outcomes = _ended(mode, wheels, ("import", hostile.READ, "hostile"))
 
     found = outcomes["import"]["value"]
     assert isinstance(found, dict), outcomes
     assert {} == {name: said for name, said in found.items() if not said.startswith("DENIED")}
     assert len(found) > 25
-    assert set() == set(_daemons()) - before
+    assert set() == set(named("orqevil")) - before
 
 
 @pytest.mark.slow
@@ -91,20 +90,3 @@ def test_a_package_that_tampers_with_the_harness_harms_its_own_runs_only(wheels:
         "protocol_violation",
         "killed",
     }
-
-
-def _daemons() -> Iterator[int]:
-    """Processes that bear the daemon's name, once those that are dying are dead."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if (entry / "comm").read_text() != "orqevil\n":
-                continue
-            pidfd = os.pidfd_open(int(entry.name))
-        except OSError:
-            continue
-        is_dead = bool(select.select([pidfd], [], [], 2)[0])
-        os.close(pidfd)
-        if not is_dead:
-            yield int(entry.name)

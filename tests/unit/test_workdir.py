@@ -17,9 +17,17 @@ def _opened(path: Path) -> int:
 
 
 def test_what_is_no_folder_of_the_run_is_refused(tmp_path: Path) -> None:
-    """A file, and another user's folder; the descriptor is closed all the same."""
+    """A file, another user's folder, a folder's mere name; the descriptor is closed all the same.
+
+    By a name that it may not open itself, a run could have us open what is in it.
+    """
     (tmp_path / "file").touch()
-    for descriptor, owner in ((_opened(tmp_path / "file"), _ME), (_opened(tmp_path), _ME + 1)):
+    name = os.open(tmp_path, os.O_PATH | os.O_CLOEXEC)
+    for descriptor, owner in (
+        (_opened(tmp_path / "file"), _ME),
+        (_opened(tmp_path), _ME + 1),
+        (name, _ME),
+    ):
         with pytest.raises(Refused):
             WorkFolder(descriptor, owner)
         with pytest.raises(OSError, match="Bad file descriptor"):

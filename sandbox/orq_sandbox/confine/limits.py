@@ -30,9 +30,6 @@ _ALWAYS = (
 )
 
 
-_MORE_THREADS = 2048
-
-
 _LEFT_TO_THE_HOST = 1024
 
 
@@ -53,13 +50,13 @@ def threads_now() -> int:
         return int(file.read().split()[3].partition("/")[2])
 
 
-def bound_threads(there: int) -> None:
+def bound_threads(there: int, more: int = 2048) -> None:
     """Have forking end somewhere where nothing else ends it, for good. Raises OSError.
 
     The kernel counts all that the user runs, anywhere: `there` is how much that may be by now. What
     a run may have is held by a watcher; this is for one that forks faster than anybody looks.
     """
-    _lower(resource.RLIMIT_NPROC, there + _MORE_THREADS, there + _MORE_THREADS)
+    _lower(resource.RLIMIT_NPROC, there + more, there + more)
 
 
 def apply(quantities: typing.Mapping[str, int]) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 import typing
 
 from orq_sandbox import kernel
@@ -26,6 +27,9 @@ from orq_sandbox.confine.syscalls import close_all_but
 
 __all__ = ["fork_inside", "watch_host"]
 
+_ROUNDS = 1000
+_MOMENT_SECONDS = 1.0
+_POLL_SECONDS = 0.002
 _IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE)
 
 
@@ -83,18 +87,39 @@ def _wait(child: int, host: typing.Optional[int], *, adopts: bool, keep: int) ->
 
 
 def _kill_left_behind() -> None:
-    """Until no descendant is left: orphans come to us, so each round finds the next generation."""
-    while True:
-        for pid in kernel.children():
+    """Until no descendant is left: orphans come to us."""
+    while kernel.children():
+        for pid in _held():
             _kill(pid)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
+        _reap()
 
 
-def _kill(pid: int) -> None:
+def _reap() -> None:
+    """Bury all that die within a moment."""
+    end = time.monotonic() + _MOMENT_SECONDS
     try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
+        while time.monotonic() < end:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                select.select([], [], [], _POLL_SECONDS)  # nothing tells us of all of them
+    except ChildProcessError:
+        pass
+
+
+def _held() -> typing.Set[int]:
+    """All descendants, stopped: who is killed one by one while others fork on is never the last."""
+    held: typing.Set[int] = set()
+    for _ in range(_ROUNDS):
+        found = set(kernel.descendants())
+        if found <= held:
+            break
+        for pid in found - held:
+            _kill(pid, signal.SIGSTOP)
+        held = found
+    return held
+
+
+def _kill(pid: int, number: int = signal.SIGKILL) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
         pass

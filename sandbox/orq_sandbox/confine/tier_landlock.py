@@ -34,6 +34,7 @@ __all__ = ["LandlockWall", "enter"]
 Mapping = typing.Mapping[str, typing.Any]
 
 _UMASK = 0o077
+_THREADS_OF_A_ZYGOTE = 4096
 _STANDARD = (0, 1, 2)
 _MACHINE_FILES = ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat")
 # not all of /proc/self: `net`, and `task` by way of it, tell of the host's connections and sockets
@@ -149,6 +150,8 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> LandlockWall:
         capabilities.forbid_new_privileges()
         capabilities.set_dumpable(value=False)
         require_readable(policy.get("read_only", ()))
+        # a hostile import has no watcher; while we live the user's other programs may grow as well
+        limits.bound_threads(limits.threads_now(), _THREADS_OF_A_ZYGOTE)
     with stages("assemble filters"):
         wall = LandlockWall(policy, stages, interface)
         filter_ = _seal(policy, interface)
