@@ -80,6 +80,7 @@ def _parser(first: str) -> argparse.ArgumentParser:
         "install": _install,
         "cache": _cache,
         "doctor": _doctor,
+        "bench": _bench,
         "schema": _schema,
     }
     for add in [known[first]] if first in known else known.values():
@@ -264,6 +265,46 @@ def _doctor(commands: _Commands[_Parser]) -> None:
     )
     add_cache_dir(parser)
     add_output(parser, "for people (text) or a document (json)")
+
+
+def _bench(commands: _Commands[_Parser]) -> None:
+    def command(options: Options) -> int:
+        from orq_runtime.cli.bench import bench  # start-up budget
+
+        return bench(options)
+
+    parser = _add(
+        commands,
+        "bench",
+        command,
+        "measure how fast runs start on this machine",
+        details="Warm and hot, one by one and many at once, beside a bare interpreter and the "
+        "process pool of the standard library. It makes one environment, without network.",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_count,
+        default=6,
+        metavar="N",
+        help="turns of each contender (default: 6)",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="do not say that it takes time")
+    parser.add_argument(
+        "-p",
+        "--python",
+        metavar="PYTHON",
+        help="the interpreter: 3.9, or an absolute path [env: ORQ_RUNTIME_PYTHON]",
+    )
+    add_isolation(parser, "the runs")
+    add_cache_dir(parser)
+    add_output(parser, "for people (text) or a document (json)")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def _schema(commands: _Commands[_Parser]) -> None:

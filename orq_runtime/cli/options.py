@@ -76,6 +76,8 @@ class Options(argparse.Namespace):
     explain: bool
     vendor: bool
     language: str
+    # bench
+    rounds: int
     # cache
     keys: list[str]
     max_size: int | None
