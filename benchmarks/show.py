@@ -1,9 +1,10 @@
-"""Makes the tables of BENCHMARKS.md from the newest committed result files.
+"""Makes the tables and plots of BENCHMARKS.md from the newest committed result files.
 
     python -m benchmarks.show [--check]
 
 Between `<!-- begin NAME -->` and `<!-- end NAME -->` stands what this module makes of the newest
-`results/NAME-DATE.json`; the rest of the document is written by people.
+`results/NAME-DATE.json`, and between those of `figures` the table of all goals; the rest of the
+document is written by people. Plots go into `plots/`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import tables as of_benchmarks
 from benchmarks import wall_tables
+from benchmarks.goals import GOALS
 
-__all__ = ["main", "newest", "rendered", "tables"]
+__all__ = ["drawn", "main", "newest", "rendered", "tables"]
 
 _FOLDER = Path(__file__).resolve().parent
 _DOCUMENT = _FOLDER.parent / "BENCHMARKS.md"
@@ -35,9 +38,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     before = _DOCUMENT.read_text("utf-8")
     after = rendered(before, _FOLDER / "results")
+    pictures = drawn(_FOLDER / "results")
     if options.check:
-        return 0 if before == after else 1
+        is_current = before == after and all(map(_is_drawn, pictures, pictures.values()))
+        return 0 if is_current else 1
     _DOCUMENT.write_text(after, "utf-8")
+    for name, picture in pictures.items():
+        (_FOLDER / "plots" / name).write_text(picture, "utf-8")
     return 0
 
 
@@ -45,11 +52,46 @@ def rendered(document: str, results: Path) -> str:
     """The document with its sections made from the newest results."""
 
     def section(found: re.Match[str]) -> str:
+        if found[2] == "figures":
+            return f"{found[1]}{of_benchmarks.goals(_of_goals(results))}{found[3]}"
+        if not any(results.glob(f"{found[2]}-*.json")):
+            return f"{found[1]}Not measured yet.\n{found[3]}"
         path = newest(results, found[2])
         source = f"From `benchmarks/results/{path.name}`.\n"
-        return f"{found[1]}{source}\n{tables(json.loads(path.read_text('utf-8')))}{found[3]}"
+        plot = ""
+        if found[2] in of_benchmarks.PLOTS:
+            title, _ = of_benchmarks.PLOTS[found[2]]
+            plot = f"\n![{title}](benchmarks/plots/{found[2]}.svg)\n"
+        return f"{found[1]}{source}{plot}\n{tables(_load(path))}{found[3]}"
 
     return _SECTION.sub(section, document)
+
+
+def drawn(results: Path) -> dict[str, str]:
+    """The plots by the names of their files."""
+    return {
+        f"{name}.svg": draw(_load(newest(results, name)))
+        for name, (_, draw) in of_benchmarks.PLOTS.items()
+        if any(results.glob(f"{name}-*.json"))
+    }
+
+
+def _is_drawn(name: str, picture: str) -> bool:
+    path = _FOLDER / "plots" / name
+    return path.exists() and path.read_text("utf-8") == picture
+
+
+def _of_goals(results: Path) -> dict[str, Result]:
+    return {
+        name: _load(newest(results, name))
+        for name in dict.fromkeys(goal.benchmark for goal in GOALS)
+        if any(results.glob(f"{name}-*.json"))
+    }
+
+
+def _load(path: Path) -> Result:
+    result: Result = json.loads(path.read_text("utf-8"))
+    return result
 
 
 def newest(results: Path, name: str) -> Path:
@@ -64,6 +106,8 @@ def tables(result: Result) -> str:
     if result["benchmark"] == "checks":
         return "\n".join([circumstances(result), _types(result)])
     parts = [circumstances(result)]
+    if result["benchmark"] in of_benchmarks.OF:
+        return "\n".join([*parts, of_benchmarks.OF[result["benchmark"]](result)])
     if "targets" in result:
         parts.append(_targets(result))
     works = dict.fromkeys(row["work"] for row in result["rows"])
@@ -120,12 +164,15 @@ def _types(result: Result) -> str:
 
 def _rows(result: Result, work: str) -> str:
     rows = [row for row in result["rows"] if row["work"] in ("", work)]
+    paces = {row["pace"] for row in rows if row["work"]}
+    rows = [row for row in rows if row["work"] or row["pace"] in paces or "once" in paces]
     lines = [
         f"| {row['contender']} | {row['pace']} | {row['n']} | {row['median_ms']:.2f} "
-        f"| {row['p95_ms']:.2f} | {row['min_ms']:.2f} | {row['ratio_to_bare']:.2f} |"
+        f"| {row['p95_ms']:.2f} | {row['min_ms']:.2f} | {row['ratio_to_bare']:.3g} |"
         for row in sorted(rows, key=lambda row: (row["pace"], row["median_ms"]))
     ]
-    head = "| contender | pace | n | median ms | p95 ms | min ms | x bare |"
+    base = result.get("base", "bare")
+    head = f"| contender | pace | n | median ms | p95 ms | min ms | x {base} |"
     return "\n".join([f"**{work}**", "", head, "|---|---|---:|---:|---:|---:|---:|", *lines, ""])
 
 

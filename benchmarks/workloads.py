@@ -49,7 +49,7 @@ class Workload:
 
     def write_component(self, folder: Path) -> Path:
         """Write it as a component with `requirements.txt`; the step's file."""
-        folder.mkdir()
+        folder.mkdir(parents=True)
         (folder / "requirements.txt").write_text("\n".join([*self.requirements, ""]), "utf-8")
         file = folder / f"{self.module}.py"
         file.write_text(self.source, "utf-8")

@@ -12,61 +12,44 @@ from typing import Any
 import pytest
 
 from benchmarks import figures, show
-from benchmarks.workloads import WORKLOADS
+from benchmarks.goals import GOALS
 from tests.architecture.sources import REPOSITORY, tree_environment
 
 _RESULTS = REPOSITORY / "benchmarks" / "results"
-_COMMITTED = sorted(_RESULTS.glob("starts-*.json"))
-_OF_A_WORKLOAD = {
-    ("orq hot", "paced"),
-    ("orq hot", "back to back"),
-    ("orq warm, API", "once"),
-    ("orq warm, CLI", "once"),
-    ("orq cold, CLI", "cold"),
-    ("uv run --script, checked, warm", "once"),
-    ("uv run --script, checked, cold", "cold"),
-    ("uv run --script, unchecked, warm", "once"),
-    ("uv run --script, unchecked, cold", "cold"),
-    ("process pool, single-use", "paced"),
-    ("process pool, single-use", "back to back"),
-    ("process pool, reused", "paced"),
-    ("process pool, reused", "back to back"),
+_OURS = {
+    "orq hot": {"paced", "back to back"},
+    "orq hot, bind=True": {"paced", "back to back"},
+    "orq warm, API": {"once"},
+    "orq warm, CLI": {"once"},
+    "uv run --script, checked, warm": {"once"},
+    "uv run --script, unchecked, warm": {"once"},
+    "process pool, single-use": {"paced", "back to back"},
+    "process pool, reused": {"paced", "back to back"},
 }
-_BARE = {("bare interpreter", "paced"), ("bare interpreter", "back to back")}
+_COLD = ("orq cold, CLI", "uv run --script, checked, cold", "uv run --script, unchecked, cold")
+_PEERS = {
+    "fork server by hand": {"paced", "back to back"},
+    "multiprocessing, fork": {"paced"},
+    "multiprocessing, forkserver": {"once"},
+    "isolate": {"once"},
+    "bubblewrap + python": {"once"},
+    "sandlock + python": {"once"},
+    "pydantic-monty, single-use": {"paced"},
+    "pydantic-monty, reused": {"paced"},
+    **{name: {"cold"} for name in _COLD},
+}
+_OF_A_WORK = {
+    "": {"bare interpreter": {"paced", "back to back"}},
+    "import": {"import orq_runtime": {"paced"}, "python -I -c pass": {"paced"}},
+    "hello": {**_OURS, **_PEERS},
+    "sklearn": _OURS,
+}
 
 
-def _check_shape(result: dict[str, Any], works: set[str]) -> None:
-    """Every contender of every workload has its row, and the figures are those of its samples."""
-    settings = result["settings"]
-    expected = {("", *pair) for pair in _BARE}
-    expected |= {(work, *pair) for work in works for pair in _OF_A_WORKLOAD}
-    assert expected == {(row["work"], row["contender"], row["pace"]) for row in result["rows"]}
-
-    for row in result["rows"]:
-        turns = settings["cold_rounds" if row["pace"] == "cold" else "rounds"]
-        calls = 1 if row["pace"] in ("once", "cold") else settings["calls_in_a_turn"]
-        samples = [call for turn in row["samples_ms"] for call in turn]
-        assert (turns, turns * calls) == (len(row["samples_ms"]), len(samples))
-        assert row["n"] == len(samples)
-        assert row["median_ms"] == pytest.approx(statistics.median(samples), abs=0.002)
-        assert row["p95_ms"] == pytest.approx(figures.nearest_rank(samples, 0.95), abs=0.002)
-        assert 0 < row["min_ms"] <= row["median_ms"] <= row["p95_ms"]
-        assert row["ratio_to_bare"] > 0
-    assert {(work, pace) for work in works for pace in ("paced", "back to back", "once")} == {
-        (row["work"], row["pace"]) for row in result["targets"]
-    }
-    for part in ("date", "machine", "load_average", "source", "isolation", "versions"):
-        assert result[part], part
-
-
-@pytest.mark.slow
-@pytest.mark.network
-def test_the_benchmark_of_starts_measures_every_contender(tmp_path: Path) -> None:
-    """A quick run ends well and its result file has the shape that is published."""
-    file = tmp_path / "starts.json"
-    command = [sys.executable, "-m", "benchmarks.starts", "--quick", "--work", "hello"]
+def _quick(name: str, file: Path, *options: str) -> tuple[dict[str, Any], str]:
+    """The result of a quick run, and what it printed."""
     ended = subprocess.run(
-        [*command, "--json", file],
+        [sys.executable, "-m", f"benchmarks.{name}", "--quick", *options, "--json", file],
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -76,10 +59,138 @@ def test_the_benchmark_of_starts_measures_every_contender(tmp_path: Path) -> Non
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
+    result: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    assert result["benchmark"] == name
+    for part in ("date", "machine", "load_average", "source", "isolation", "versions", "settings"):
+        assert result[part], part
+    assert ended.stdout.startswith(show.tables(result))
+    return result, ended.stdout
 
-    result = json.loads(file.read_text("utf-8"))
-    _check_shape(result, {"hello"})
-    assert show.tables(result) == ended.stdout.removesuffix("\n")
+
+def check_figures(result: dict[str, Any]) -> None:
+    """It has the figures that goals are set for, and no others."""
+    expected = {goal.key for goal in GOALS if goal.benchmark == result["benchmark"]}
+    assert expected == set(result["figures"])
+    assert all(figure > 0 for figure in result["figures"].values())
+
+
+def check_samples(row: dict[str, Any]) -> None:
+    """The figures of a row follow from its samples."""
+    samples = [call for turn in row["samples_ms"] for call in turn]
+    assert row["n"] == len(samples)
+    assert row["median_ms"] == pytest.approx(statistics.median(samples), abs=0.002)
+    assert row["p95_ms"] == pytest.approx(figures.nearest_rank(samples, 0.95), abs=0.002)
+    assert 0 < row["min_ms"] <= row["median_ms"] <= row["p95_ms"]
+    assert row["ratio_to_bare"] > 0
+
+
+def check_starts(result: dict[str, Any], works: set[str]) -> None:
+    """Every contender of every workload has its row, and as many calls as it must have."""
+    expected = {
+        (work, name, pace)
+        for work in {"", "import", *works}
+        for name, paces in _OF_A_WORK[work].items()
+        for pace in paces
+    }
+    assert expected == {(row["work"], row["contender"], row["pace"]) for row in result["rows"]}
+    settings = result["settings"]
+    for row in result["rows"]:
+        turns = settings["cold_rounds" if row["pace"] == "cold" else "rounds"]
+        calls = 1 if row["pace"] in ("once", "cold") else settings["calls_in_a_turn"]
+        assert (turns, turns * calls) == (len(row["samples_ms"]), row["n"])
+        check_samples(row)
+    check_figures(result)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_starts_measures_every_contender(tmp_path: Path) -> None:
+    """A quick run ends well with every peer, each of which did the work."""
+    result, _ = _quick("starts", tmp_path / "starts.json", "--work", "hello")
+
+    check_starts(result, {"hello"})
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_throughput_measures_every_contender(tmp_path: Path) -> None:
+    """Ours with a wall and without, forks by hand and both pools, at each number at once."""
+    result, _ = _quick("throughput", tmp_path / "throughput.json")
+
+    names = {"orq, confined", "orq, unconfined", "fork server by hand"}
+    expected = {(name, f"{number} at once") for name in names for number in (1, 8)}
+    expected |= {("process pool, single-use", ""), ("process pool, reused", "")}
+    assert expected == {(row["contender"], row["work"]) for row in result["rows"]}
+    for row in result["rows"]:
+        check_samples(row)
+    check_figures(result)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_bursts_measures_every_contender(tmp_path: Path) -> None:
+    """A new runtime, an open one, and an open pool have a hundred calls each."""
+    result, _ = _quick("burst", tmp_path / "burst.json")
+
+    assert {
+        "bare interpreter",
+        "orq, new Runtime",
+        "orq, open Runtime",
+        "process pool, single-use, open",
+    } == {row["contender"] for row in result["rows"]}
+    assert result["settings"]["runs"] == 100
+    for row in result["rows"]:
+        check_samples(row)
+    check_figures(result)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_heaps_measures_every_size(tmp_path: Path) -> None:
+    """What is preloaded makes the zygote larger: that it was preloaded is seen."""
+    result, _ = _quick("heap", tmp_path / "heap.json")
+
+    sizes = {one["work"]: one["zygote_mb"] for one in result["heaps"]}
+    assert ["hello", "numpy", "scikit-learn", "ballast of 50 MB", "ballast of 200 MB"] == [*sizes]
+    assert sizes["hello"] < sizes["numpy"] < sizes["scikit-learn"]
+    assert sizes["ballast of 50 MB"] - sizes["hello"] > 40
+    assert sizes["ballast of 200 MB"] - sizes["hello"] > 160
+    assert all(one["minor_faults"] > 0 for one in result["heaps"])
+    for row in result["rows"]:
+        check_samples(row)
+    check_figures(result)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_memory_measures_what_is_parked(tmp_path: Path) -> None:
+    """Pairs of both workloads, and as many more as were wanted."""
+    result, _ = _quick("memory", tmp_path / "memory.json")
+
+    assert ["hello", "sklearn"] == [row["work"] for row in result["rows"]]
+    assert all(row["n"] >= 1 and 0 < row["init_mb"] < row["spare_mb"] for row in result["rows"])
+    assert 0 < result["many"]["parked"] <= result["many"]["wanted"]
+    assert 0 < result["many"]["private_mb"] <= result["many"]["share_mb"]
+    check_figures(result)
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_gates_counts_what_the_machine_can_count(tmp_path: Path) -> None:
+    """Each contender has its row; what could not be counted has a reason, and nothing else has."""
+    result, _ = _quick("gates", tmp_path / "gates.json")
+
+    assert {
+        "orq hot",
+        "orq hot, unconfined",
+        "fork server by hand",
+        "multiprocessing, fork",
+        "process pool, reused",
+        "process pool, single-use",
+    } == {row["contender"] for row in result["rows"]}
+    for row in result["rows"]:
+        missing = {event for event in ("system_calls", "instructions") if row[event] is None}
+        assert missing == set(result["not_counted"])
 
 
 @pytest.mark.slow
@@ -155,51 +266,6 @@ def test_the_benchmark_of_large_values_measures_what_is_published(tmp_path: Path
             samples = [call for turn in row["samples_ms"] for call in turn]
             assert row["n"] == len(samples) == published["settings"]["rounds"]
             assert row["median_ms"] == pytest.approx(statistics.median(samples), abs=0.002)
-
-
-@pytest.mark.parametrize("path", _COMMITTED, ids=lambda path: path.name)
-def test_a_committed_result_is_whole(path: Path) -> None:
-    """Every workload and contender is in it, and its figures follow from its samples."""
-    result = json.loads(path.read_text("utf-8"))
-
-    _check_shape(result, {work.name for work in WORKLOADS})
-    assert path.name == f"starts-{result['date'][:10]}.json"
-
-
-def test_the_tables_of_the_document_are_those_of_the_newest_results() -> None:
-    """BENCHMARKS.md is what `python -m benchmarks.show` writes, and it has tables."""
-    document = (REPOSITORY / "BENCHMARKS.md").read_text("utf-8")
-
-    assert show.rendered(document, _RESULTS) == document
-    assert f"From `benchmarks/results/{show.newest(_RESULTS, 'starts').name}`" in document
-
-
-def test_a_section_is_replaced_and_the_rest_is_kept() -> None:
-    """Only what stands between the marks of a known benchmark changes."""
-    before = "# Prose\n<!-- begin starts -->\nold\n<!-- end starts -->\nmore prose\n"
-
-    after = show.rendered(before, _RESULTS)
-
-    assert after.startswith("# Prose\n<!-- begin starts -->\nFrom `benchmarks/results/starts-")
-    assert after.endswith("|\n<!-- end starts -->\nmore prose\n")
-    assert "\nold\n" not in after
-
-
-def test_a_ratio_compares_turns_of_the_same_round() -> None:
-    """A machine that is twice as slow in one round changes no ratio."""
-    mine = {0: [1.0, 1.0], 1: [2.0, 2.0], 2: [1.0]}
-    base = {0: [4.0], 1: [8.0, 8.0], 2: [4.0], 3: [0.001]}
-
-    assert figures.median_ratio(mine, base) == 0.25
-
-
-def test_the_tail_is_a_sample() -> None:
-    """The 95th percentile of few samples is the largest, never a number between two of them."""
-    assert figures.nearest_rank([3.0, 1.0, 2.0], 0.95) == 3.0
-    assert figures.nearest_rank([float(n) for n in range(1, 101)], 0.95) == 95.0
-    assert {"n": 2, "median_ms": 1500.0, "p95_ms": 2000.0, "min_ms": 1000.0} == figures.summary(
-        {0: [1.0], 1: [2.0]}
-    )
 
 
 def _check_wall(result: dict[str, Any]) -> None:

@@ -1,0 +1,78 @@
+"""Every benchmark, one after another, and what it took.
+
+    python -m benchmarks [--quick] [--only NAME ...] [--results FOLDER]
+
+Nothing else should run meanwhile. Each benchmark is a process of its own; one that fails is named
+at the end, with the peer that could not be had or whatever else it said above, and fails the whole.
+A result takes the place of the one before; then tables and plots are made. `--quick` proves that
+all of them work, and publishes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import show
+from benchmarks.goals import GOALS
+
+__all__ = ["NAMES", "main"]
+
+_FOLDER = Path(__file__).resolve().parent
+
+NAMES = (
+    *("starts", "throughput", "burst", "heap", "memory", "gates", "wall"),
+    *("payload", "checks", "store", "supply_hit", "cold"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run them; 1 when any failed. A goal that is missed fails nothing."""
+    options = _parser().parse_args(arguments)
+    names = [name for name in NAMES if options.only is None or name in options.only]
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        results = Path(folder) if options.quick else options.results
+        failed = [name for name in names if not _run(name, results, is_quick=options.quick)]
+    if not options.quick and not failed:
+        show.main([])
+        print(f"{len(GOALS)} goals: see `begin figures` in BENCHMARKS.md")
+    print(f"failed: {', '.join(failed)}" if failed else "all done")
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--quick", action="store_true", help="few rounds, nothing published")
+    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help="default: all")
+    parser.add_argument("--results", type=Path, default=_FOLDER / "results", metavar="FOLDER")
+    return parser
+
+
+def _run(name: str, results: Path, *, is_quick: bool) -> bool:
+    file = results / f"{name}-{dt.datetime.now(dt.UTC).date()}.json"
+    fresh = file.with_suffix(".new")
+    print(f"== {name}", flush=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(fresh)]
+    started = time.monotonic()
+    status = subprocess.run(
+        [*command, *(["--quick"] if is_quick else [])], cwd=_FOLDER.parent, check=False
+    ).returncode
+    word = "failed" if status else "ok"
+    print(f"== {name}: {word}, {time.monotonic() - started:.0f} s\n", flush=True)
+    if status:
+        fresh.unlink(missing_ok=True)
+        return False
+    for old in results.glob(f"{name}-*.json"):
+        old.unlink()
+    fresh.rename(file)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
