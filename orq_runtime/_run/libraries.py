@@ -71,10 +71,13 @@ def _array(numpy: Values, value: Values) -> object:
         raise ValueError("is an array with a mask: fill it first")
     if value.dtype.names or value.dtype.kind == "V":
         raise ValueError("is a structured array: give its columns by name")
+    if 0 in value.shape[:-1]:
+        raise ValueError(f"is an array of shape {value.shape}: lists drop all but the first zero")
     if value.dtype.kind in "mM" and numpy.isnat(value).any():
         raise ValueError("holds NaT")
     if value.dtype.kind == "M":
-        return numpy.datetime_as_string(value).tolist()
+        unit = {"Y": "D", "M": "D", "W": "D", "h": "m"}.get(numpy.datetime_data(value.dtype)[0])
+        return numpy.datetime_as_string(value, unit=unit).tolist()
     if value.dtype.kind == "m":
         lengths = value.astype("m8[us]")
         if (lengths != value).any():
@@ -84,14 +87,15 @@ def _array(numpy: Values, value: Values) -> object:
 
 
 def _single(numpy: Values, value: Values) -> object:
-    if value.dtype.kind in "mM":
+    if value.dtype.kind in "mM" or value.dtype.names:
         return _array(numpy, numpy.asarray(value))
     made = value.item()
     if type(made) is not type(value):
         return made
-    if float(made) != made:  # a long double
+    plain = complex(made) if value.dtype.kind == "c" else float(made)
+    if plain != made:  # a long double
         raise ValueError("has more digits than JSON's readers keep")
-    return float(made)
+    return plain
 
 
 def _frame(value: Values) -> object:

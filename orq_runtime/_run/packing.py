@@ -173,8 +173,9 @@ class Packing:
 
     def _array(self, value: object) -> _Part | None:
         array: Any = value
-        if array.nbytes < wire.LEAST_BLOB or array.dtype.hasobject:
-            return None  # objects may have a form in JSON
+        is_small = array.nbytes < wire.LEAST_BLOB and 0 not in array.shape[:-1]
+        if is_small or array.dtype.hasobject:  # objects may have a form in JSON
+            return None  # else all goes beside it that is large, or whose shape lists would lose
         try:
             blob = Blob.of(value)
         except RequestError as error:

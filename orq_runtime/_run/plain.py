@@ -16,7 +16,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from typing import Final
+from typing import Any, Final
 
 from orq_runtime._run import libraries
 from orq_runtime._run.exact import MOST_DIGITS
@@ -29,6 +29,8 @@ __all__ = ["Simpler", "Walk", "simpler_with"]
 Simpler = Callable[[object], object]
 
 _LARGEST: Final = 1 << 63
+_MOST_BITS: Final = 332_192  # of MOST_DIGITS digits
+_MOST_BITS_OF_KEYS: Final = 13_200  # what the guest reads: 4000 digits, or fewer by some
 _MOST_FORMS: Final = 3  # a member of an Enum whose value is a number of numpy's
 _DEEPEST: Final = 250  # orjson's own bound is 254
 _HINT: Final = "inputs are JSON, or values of the types in docs/types.md"
@@ -56,11 +58,21 @@ def _simpler(value: object) -> object:
         return dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    if hasattr(type(value), "__attrs_attrs__"):
+        return _attributes(value)
     if type(value).__module__.partition(".")[0] in ("numpy", "pandas"):
         made = libraries.plain(value)
         if made is not libraries.NO_FORM:
             return made
     return _single(value)
+
+
+def _attributes(value: Any) -> dict[str, object]:
+    """An attrs object, by the names that its class is made with."""
+    return {
+        getattr(item, "alias", None) or item.name.lstrip("_"): getattr(value, item.name)
+        for item in type(value).__attrs_attrs__
+    }
 
 
 def _single(value: object) -> object:
@@ -69,9 +81,7 @@ def _single(value: object) -> object:
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, dt.date | dt.time):
-        if getattr(value, "fold", 0) and getattr(value, "tzinfo", None) is None:
-            raise ValueError("has a fold and no time zone, which ISO 8601 cannot say")
-        return value.isoformat()
+        return _moment(value)
     if isinstance(value, dt.timedelta):
         return _duration(value)
     if isinstance(value, decimal.Decimal | uuid.UUID | PurePath):
@@ -79,6 +89,15 @@ def _single(value: object) -> object:
     if isinstance(value, complex):
         return [value.real, value.imag]
     raise TypeError(type(value).__qualname__)
+
+
+def _moment(value: dt.date | dt.time) -> str:
+    if isinstance(value, dt.datetime | dt.time):
+        if value.tzinfo is not None and value.utcoffset() is None:
+            raise ValueError("has a time zone without an offset, which ISO 8601 cannot say")
+        if value.tzinfo is None and value.fold:
+            raise ValueError("has a fold and no time zone, which ISO 8601 cannot say")
+    return value.isoformat()
 
 
 def _stable(members: set[object] | frozenset[object]) -> list[object]:
@@ -137,7 +156,7 @@ class Walk:
                 raise _refused(path, "holds half of a surrogate pair") from None
             return str(value)
         if isinstance(value, int):
-            if value.bit_length() > 3 * MOST_DIGITS:
+            if value.bit_length() > _MOST_BITS:
                 raise _refused(path, f"has more than {MOST_DIGITS} digits")
             self.has_big = self.has_big or not -_LARGEST <= value < 2 * _LARGEST
             return int(value)
@@ -164,6 +183,8 @@ class Walk:
         for _ in range(_MOST_FORMS):
             if isinstance(form, str) and not isinstance(form, enum.Enum):
                 return _name(form)
+            if type(form) is int and form.bit_length() > _MOST_BITS_OF_KEYS:
+                raise _refused(path, "has a key of more than 4000 digits")
             if type(form) is int or (type(form) is float and math.isfinite(form)):
                 return repr(form)
             if form is None or isinstance(form, bool | tuple | frozenset | complex):

@@ -2,30 +2,36 @@
 
 | type | in JSON |
 |---|---|
-| numpy.ndarray | nested lists; complex numbers as pairs, datetime64 as ISO 8601 text |
+| numpy.ndarray | nested lists; complex numbers as pairs, times and durations as ISO 8601 text |
 | a numpy scalar | the number, truth value or text |
 
 Rules of this file:
 
 1. A list becomes an array only if no element changes: no text becomes a number, no number a truth
    value, no fraction is cut off, no integer wraps round.
-2. What JSON would drop in silence is refused: a mask, the names of a structured array.
+2. What JSON would drop in silence is refused: a mask, the names of a structured array, the shape of
+   one without elements.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import typing
 
-from orq_sandbox import forms
+from orq_sandbox import forms, scalars
 from orq_sandbox.mismatch import Unmade, mismatch
+from orq_sandbox.nature import is_a
 
 __all__ = ["NO_FORM", "checker", "converter", "plain"]
 
 NO_FORM = object()
 """What `plain` gives for numpy's other classes."""
 
+_EXACT = {2: 1 << 11, 4: 1 << 24}  # up to which integers are floats of so many bytes
 _EXACT_FLOATS = 1 << 53
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.([0-9]{1,9}))?)?)?"
+_FIRST_AND_LAST = ("1678", "2261")  # years of nanoseconds
 _INT64 = (-(1 << 63), (1 << 63) - 1)
 
 
@@ -64,7 +70,7 @@ class Array:
         self._shape = _shape_asked(args[0]) if len(args) == 2 else None
 
     def accepts(self, value: typing.Any) -> bool:
-        return isinstance(value, self._kind) and not self._misfit(value)
+        return is_a(value, self._kind) and not self._misfit(value)
 
     def _misfit(self, value: typing.Any) -> str:
         if self._kinds and not issubclass(value.dtype.type, self._kinds):
@@ -78,7 +84,7 @@ class Array:
     def explain(self, value: typing.Any, path: str) -> list:
         if isinstance(value, Unmade):
             return value.explain(path, self._shown)
-        if not isinstance(value, self._kind):
+        if not is_a(value, self._kind):
             return [mismatch(path, self._shown, value)]
         misfit = self._misfit(value)
         if not misfit:
@@ -194,8 +200,8 @@ def _leaves(leaves: list, kind: type) -> typing.Any:
         made = numpy.empty(len(leaves), dtype=object)
         made[:] = leaves
         return made
-    if sort == "M":
-        return _moments(leaves, dtype)
+    if sort in "MmS":
+        return {"M": _moments, "m": _lengths, "S": _bytes}[sort](leaves)
     wanted = {"b": (bool,), "i": (int,), "u": (int,), "f": (int, float), "U": (str,)}.get(sort)
     if wanted is None:
         raise ValueError("JSON has no form for an array of %s" % dtype)
@@ -216,9 +222,12 @@ def _leaves(leaves: list, kind: type) -> typing.Any:
 
 
 def _confirm_floats(leaves: list, made: typing.Any) -> None:
-    whole = [item for item in leaves if type(item) is int and abs(item) > _EXACT_FLOATS]
-    if any(float(item) != item for item in whole):
-        raise ValueError("an integer is too large for a floating-point number")
+    exact = _EXACT.get(made.dtype.itemsize, _EXACT_FLOATS)
+    pairs = zip(leaves, made.tolist())
+    if any(abs(item) > exact and type(item) is int and item != one for item, one in pairs):
+        raise ValueError("an integer is too large for %s" % made.dtype.name)
+    if any(one == 0 != item for item, one in zip(leaves, made.tolist())):
+        raise ValueError("an element is too small for %s" % made.dtype.name)
     numpy = _loaded("numpy")
     if numpy.isinf(made).sum() != sum(1 for item in leaves if item in (1e999, -1e999)):
         raise ValueError("an element is too large for %s" % made.dtype.name)
@@ -240,14 +249,40 @@ def _natural(leaves: list) -> typing.Any:
     raise ValueError("an array has elements of one type, not of %s" % names)
 
 
-def _moments(leaves: list, dtype: typing.Any) -> typing.Any:
-    if not _are(leaves, (str,)):
-        raise ValueError("times are ISO 8601 text")
-    unit = "datetime64[us]" if dtype == "datetime64" else dtype
-    return _loaded("numpy").array(leaves, dtype=unit)
+def _moments(leaves: list) -> typing.Any:
+    """Without a zone, which numpy has none of; numpy itself reads `today` as well."""
+    found = [re.fullmatch(_TIME, leaf) if type(leaf) is str else None for leaf in leaves]
+    if None in found:
+        raise ValueError("times are ISO 8601 text without a zone, such as 2022-07-01T10:00:00")
+    is_fine = any(len((match[1] or "").rstrip("0")) > 6 for match in found if match)
+    years = sorted(leaf[:4] for leaf in leaves)
+    if is_fine and not (_FIRST_AND_LAST[0] <= years[0] and years[-1] <= _FIRST_AND_LAST[1]):
+        raise ValueError("times have parts of a microsecond from 1678 to 2261 only")
+    return _loaded("numpy").array(leaves, dtype="M8[ns]" if is_fine else "M8[us]")
+
+
+def _lengths(leaves: list) -> typing.Any:
+    made = [scalars.read_length(leaf) if type(leaf) is str else None for leaf in leaves]
+    if None in made:
+        raise ValueError("lengths of time are ISO 8601 text, such as P1DT2.5S")
+    return _loaded("numpy").array(made, dtype="m8[us]")
+
+
+def _bytes(leaves: list) -> typing.Any:
+    read = scalars.converter(bytes)
+    made = [read(leaf) if read else leaf for leaf in leaves]
+    if not _are(made, (bytes,)) or any(item.endswith(b"\0") for item in made):
+        raise ValueError("bytes are base64 text, and numpy drops the NUL at their end")
+    return _loaded("numpy").array(made, dtype="S")
 
 
 def _scalar(kind: type) -> typing.Any:
+    numpy = _loaded("numpy")
+    if issubclass(kind, numpy.complexfloating):
+        read = scalars.converter(complex)
+        number = _guarded(list, lambda value: _concrete(kind).type(read(value) if read else value))
+        return lambda value: number([value, 0.0] if type(value) in (int, float) else value)
+
     def convert(value: typing.Any) -> typing.Any:
         if type(value) not in (bool, int, float, str):
             return value
@@ -282,10 +317,15 @@ def _plain_array(value: typing.Any) -> typing.Any:
     sort = value.dtype.kind
     if sort == "V":
         raise ValueError("is an array of %s" % value.dtype)
+    if 0 in value.shape[:-1]:
+        raise ValueError(
+            "is an array of shape %s: lists drop all but the first zero" % (value.shape,)
+        )
     if sort == "M":
         if numpy.isnat(value).any():
             raise ValueError("holds NaT")
-        return numpy.datetime_as_string(value).tolist()
+        unit = {"Y": "D", "M": "D", "W": "D", "h": "m"}.get(numpy.datetime_data(value.dtype)[0])
+        return numpy.datetime_as_string(value, unit=unit).tolist()
     if sort == "m":
         return _plain_lengths(value)
     return value.tolist()
@@ -300,11 +340,11 @@ def _plain_lengths(value: typing.Any) -> typing.Any:
 
 
 def _plain_scalar(value: typing.Any) -> typing.Any:
-    if value.dtype.kind in "mM":
+    if value.dtype.kind in "mM" or value.dtype.names:
         return _plain_array(_loaded("numpy").asarray(value))
     made = value.item()
     if type(made) is type(value):  # longdouble
-        made = float(value)
+        made = complex(value) if value.dtype.kind == "c" else float(value)
         if made != value:
             raise ValueError("has more digits than JSON's readers keep")
     return made

@@ -57,6 +57,7 @@ class Call:
         self._list = kinds.get(inspect.Parameter.VAR_POSITIONAL)
         self._open = kinds.get(inspect.Parameter.VAR_KEYWORD)
         self._rest: typing.Optional[dict] = None
+        self._is_one_tuple = False  # what `*args` takes, with types for its places
         self._hints = self._resolved(function)
         self._slots = {
             name: self._slot(name, parameter)
@@ -85,6 +86,9 @@ class Call:
         if parameter.kind is parameter.VAR_KEYWORD and forms.is_unpacked(hint):
             self._rest = self._fields(name, forms.args_of(hint)[0])
             return None, None
+        if parameter is self._list and forms.is_unpacked(hint):
+            self._is_one_tuple = True
+            hint = forms.tuple_of_unpacked(hint)
         if parameter.default is None and not forms.is_optional(hint):
             hint = typing.Optional[hint]  # what 3.10 and older do by themselves
         return self._compiled(name, hint)
@@ -126,6 +130,8 @@ class Call:
     def bind(self, inputs: typing.Dict[str, typing.Any]) -> typing.Tuple[list, dict]:
         """Positional and keyword arguments. Raises `Refusal`: `bad_call` or `wrong_type`."""
         self._confirm_names(inputs)
+        if self._list is not None and self._is_one_tuple:
+            inputs = {self._list.name: [], **inputs}
         wrong: list = []
         named = {name: self._taken(name, value, wrong) for name, value in inputs.items()}
         if self._is_checked:
@@ -162,7 +168,10 @@ class Call:
             return False
         if hasattr(self.function, "dispatch"):  # functools.singledispatch looks at the first
             return True
-        own = inspect.signature(self.function, follow_wrapped=False).parameters
+        try:
+            own = inspect.signature(self.function, follow_wrapped=False).parameters
+        except ValueError:  # functools' own in C, which pass on what they get
+            return False
         if any(one.kind is one.VAR_KEYWORD for one in own.values()):
             return False
         return not named.keys() <= own.keys()
@@ -186,7 +195,8 @@ class Call:
             and one is not self._open
         ]
         missing += [name for name, (_, wanted, _) in rest.items() if wanted and name not in inputs]
-        if is_known and not missing and not self._clashes(inputs):
+        taken = self._taken_already(inputs)
+        if is_known and not missing and not taken and not self._clashes(inputs):
             return
         problems = later.part("problems")  # only a refused call needs words
 
@@ -194,10 +204,26 @@ class Call:
         names += rest
         found = [] if is_known else [problems.unknown(n, names) for n in inputs if n not in names]
         found += [problems.misfit(n, _missing_message(n, self.function)) for n in missing]
+        found += [
+            problems.misfit(n, "`%s` is taken already: no input can be it" % n) for n in taken
+        ]
         if self._clashes(inputs):
             name = typing.cast("inspect.Parameter", self._list).name
             found.append(problems.misfit(name, "`*%s` takes a list" % name))
         raise problems.refusal("bad_call", "the inputs do not fit the function", found)
+
+    def _taken_already(self, inputs: typing.Dict[str, typing.Any]) -> list:
+        """Those that only `**kwargs` would take, and that are a method's or partial's own."""
+        if self._open is None or inputs.keys() <= self._parameters.keys():
+            return []
+        behind = _parameters(getattr(self._annotated, "__func__", self._annotated))
+        return [
+            name
+            for name, one in behind.items()
+            if one.kind is one.POSITIONAL_OR_KEYWORD
+            and name in inputs
+            and name not in self._parameters
+        ]
 
     def _clashes(self, inputs: typing.Dict[str, typing.Any]) -> bool:
         if self._list is None or self._list.name not in inputs:
@@ -209,6 +235,8 @@ class Call:
             slot = self._slots.get(name)
             if slot is None:
                 return value
+            if self._is_one_tuple:
+                return self._converted(name, value, slot, name, wrong)
             return [
                 self._converted(name, item, slot, "%s[%d]" % (name, index), wrong)
                 for index, item in enumerate(value)
@@ -250,6 +278,8 @@ class Call:
                 return self._rest[name][2]
             name = self._open.name
         hint = self._hints.get(name, forms.ANYTHING)
+        if self._is_one_tuple and self._list is not None and name == self._list.name:
+            return forms.tuple_of_unpacked(hint)
         parameter = self._parameters.get(name)
         if parameter is not None and parameter.default is None:
             return typing.Optional[hint]
@@ -270,7 +300,7 @@ class Call:
         try:
             if self._result.accepts(value):
                 return
-            found = self._result.explain(value, "return")
+            found = self._result.explain(value, "return") or [mismatch("return", "", value)]
         except RecursionError:
             found = [mismatch("return", "", value, "is nested too deeply")]
         raise self._refusal("wrong_result", [("return", one, False) for one in found])
@@ -306,7 +336,7 @@ def _tried(
             return (made.value if isinstance(made, Unmade) else made), []
         if checker is None or checker.accepts(made):
             return made, []
-        return made, checker.explain(made, path)
+        return made, checker.explain(made, path) or [mismatch(path, "", made)]
     except RecursionError:
         return value, [mismatch(path, "", value, "is nested too deeply")]
 

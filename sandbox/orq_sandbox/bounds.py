@@ -99,7 +99,9 @@ def _of_note(note: typing.Any) -> typing.List[Condition]:
         name = getattr(note.func, "__name__", "its predicate")
         return [("accepted by `%s`" % name, note.func)]
     if kind == "Timezone" and hasattr(note, "tz"):
-        return [_test("in time zone %s", _has_zone, note.tz)]
+        with_any = "with a time zone%.0s" if note.tz is ... else "in time zone %s"
+        text = "without a time zone%.0s" if note.tz is None else with_any
+        return [_test(text, _has_zone, note.tz)]
     found = []
     for name, text, test in _TESTS:
         bound = getattr(note, name, None)
@@ -131,6 +133,10 @@ class Bounded:
             except Exception as error:  # the step's predicate, or a bound of another type
                 return "%s (which raised %s)" % (text, type(error).__name__)
         return None
+
+    def is_of_type(self, value: typing.Any) -> bool:
+        """Whether it is only the bounds that it may not be in."""
+        return self._inner.accepts(value)
 
     def explain(self, value: typing.Any, path: str) -> list:
         found = self._inner.explain(value, path)

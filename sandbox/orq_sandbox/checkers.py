@@ -10,6 +10,7 @@ import typing
 from orq_sandbox import forms, later, support
 from orq_sandbox.failure import shown
 from orq_sandbox.mismatch import Unmade, mismatch
+from orq_sandbox.nature import held, is_a
 
 __all__ = [
     "Anything",
@@ -84,12 +85,15 @@ class Exactly:
         self._kind = kind
         self._kinds = _NUMBERS.get(kind, (kind,))
         self._is_number = kind in _NUMBERS
+        self._is_moment = kind.__module__ == "datetime"
         self.kinds = frozenset(self._kinds)
 
     def accepts(self, value: object) -> bool:
         if type(value) in self.kinds:
             return True
-        return isinstance(value, self._kinds) and not (self._is_number and isinstance(value, bool))
+        if not is_a(value, self._kinds) or (self._is_number and isinstance(value, bool)):
+            return False
+        return not self._is_moment or value == value  # pandas' NaT is a datetime, and no moment
 
     def explain(self, value: object, path: str) -> list:
         if self.accepts(value):
@@ -115,15 +119,16 @@ class Items:
         self._most = most
 
     def _fits(self, value: object) -> bool:
-        return isinstance(value, self.kind) and not isinstance(value, self._refused)
+        return is_a(value, self.kind) and not isinstance(value, self._refused)
 
-    def accepts(self, value: object) -> bool:
+    def accepts(self, value: typing.Any) -> bool:
         if not self._fits(value):
             return False
         if not isinstance(value, collections.abc.Collection):
             return True  # an iterator: looking at its items would use them up
         item = self.item
-        looked_at = _sample(value, self._most) if self._most else value
+        items = held(value)
+        looked_at = _sample(items, self._most) if self._most else items
         kinds = getattr(item, "kinds", None)
         if kinds is not None and kinds.issuperset(map(type, looked_at)):
             return True
@@ -139,7 +144,7 @@ class Items:
             return [mismatch(path, self._shown, value)]
         found: list = []
         if isinstance(value, collections.abc.Collection):
-            for index, item in enumerate(value):
+            for index, item in enumerate(held(value)):
                 if not self.item.accepts(item):
                     found += self.item.explain(item, "%s[%d]" % (path, index))
                 if len(found) >= _MOST_MISMATCHES:
@@ -171,16 +176,16 @@ class Pairs:
         self._key, self._item = key, item
 
     def accepts(self, value: object) -> bool:
-        if not isinstance(value, self._kind):
+        if not is_a(value, self._kind):
             return False
-        pairs = typing.cast("dict", value)
+        pairs = held(value)
         return self._keys.accepts(pairs.keys()) and self._items.accepts(pairs.values())
 
     def explain(self, value: object, path: str) -> list:
-        if not isinstance(value, self._kind):
+        if not is_a(value, self._kind):
             return [mismatch(path, self._shown, value)]
         found: list = []
-        for key, item in typing.cast("dict", value).items():
+        for key, item in held(value).items():
             if not self._key.accepts(key):
                 found += self._key.explain(key, "%s.keys()[%s]" % (path, shown(key)))
             if not self._item.accepts(item):
@@ -200,18 +205,21 @@ class Positions:
         self._places = places
 
     def accepts(self, value: object) -> bool:
-        if not isinstance(value, tuple) or len(value) != len(self._places):
+        items = held(value) if is_a(value, tuple) else ()
+        if not is_a(value, tuple) or len(items) != len(self._places):
             return False
-        return all(place.accepts(item) for place, item in zip(self._places, value))
+        return all(place.accepts(item) for place, item in zip(self._places, items))
 
     def explain(self, value: object, path: str) -> list:
-        if not isinstance(value, tuple):
+        if not is_a(value, tuple):
             return [mismatch(path, self._shown, value)]
-        if len(value) != len(self._places):
-            message = "expected %s, got %d items" % (self._shown, len(value))
+        items = held(value)
+        if len(items) != len(self._places):
+            counted = "1 item" if len(items) == 1 else "%d items" % len(items)
+            message = "expected %s, got %s" % (self._shown, counted)
             return [mismatch(path, self._shown, value, message)]
         found: list = []
-        for index, item in enumerate(value):
+        for index, item in enumerate(items):
             found += self._places[index].explain(item, "%s[%d]" % (path, index))
         return found
 
@@ -232,11 +240,11 @@ class OpenTuple:
         return Positions(self._shown, [*self._before, *[self._item] * between, *self._after])
 
     def accepts(self, value: object) -> bool:
-        fixed = self._of_length(len(value)) if isinstance(value, tuple) else None
+        fixed = self._of_length(len(held(value))) if is_a(value, tuple) else None
         return fixed is not None and fixed.accepts(value)
 
     def explain(self, value: object, path: str) -> list:
-        fixed = self._of_length(len(value)) if isinstance(value, tuple) else None
+        fixed = self._of_length(len(held(value))) if is_a(value, tuple) else None
         if fixed is None:
             return [mismatch(path, self._shown, value)]
         return fixed.explain(value, path)
@@ -267,8 +275,9 @@ class OneOf:
             return value.explain(path, self._shown)
         for member in self.members:
             found = member.explain(value, path)
-            if found and all(one.path != path for one in found):
-                return found  # right container, wrong inside
+            is_inside = found and all(one.path != path for one in found)
+            if is_inside or (member.sort == "bounded" and member.is_of_type(value)):
+                return found  # right container, wrong inside; right type, out of bounds
         return [mismatch(path, self._shown, value)]
 
 

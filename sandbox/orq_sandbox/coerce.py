@@ -28,6 +28,7 @@ _WHOLE = r"\s*[+-]?[0-9]{1,4000}\s*"
 _NUMBER = r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\s*"
 _TRUTHS = {"true": True, "false": False}
 _DEEPEST = 100
+_INFINITY = float("inf")
 _NOTHING = (None, "")
 
 
@@ -146,7 +147,8 @@ def _from_text(text: str, members: list) -> tuple:
         return None, "null"
     if int in kinds and re.fullmatch(_WHOLE, text):
         return int(text), "a number"
-    if (float in kinds or complex in kinds) and re.fullmatch(_NUMBER, text):
+    is_number = re.fullmatch(_NUMBER, text) and abs(float(text)) < _INFINITY
+    if (float in kinds or complex in kinds) and is_number:
         return float(text), "a number"
     if bool in kinds and text.strip().lower() in _TRUTHS:
         return _TRUTHS[text.strip().lower()], "a truth value"
@@ -157,13 +159,29 @@ def _from_json(text: str, kinds: list) -> tuple:
     if text.lstrip()[:1] not in ("{", "["):
         return _NOTHING
     try:
-        made = json.loads(text, parse_constant=_no_constant)
+        made = json.loads(
+            text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_object
+        )
     except (ValueError, RecursionError):
         return _NOTHING
     wanted = _is_object if isinstance(made, dict) else _is_list
     if any(isinstance(kind, type) and wanted(kind) for kind in kinds):
         return made, "JSON text"
     return _NOTHING
+
+
+def _object(pairs: list) -> dict:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (_INFINITY, -_INFINITY):
+        raise ValueError(text)
+    return value
 
 
 def _no_constant(name: str) -> typing.Any:

@@ -116,14 +116,26 @@ def _items(kind: type, args: tuple, scope: hints.Scope) -> typing.Optional[Conve
     def convert(value: typing.Any) -> typing.Any:
         if type(value) is not list:
             return value
+        items = _each(item, value)
         try:
-            made = build(_each(item, value))
+            made = build(items)
         except TypeError:  # an item that cannot be hashed
             return Unmade(value, "an item cannot be in a set")
-        scope.sets_made[0] += build is not collections.deque
+        if build is collections.deque:
+            return made
+        if len(made) != len(items) and len({(one, _sort(one)) for one in items}) != len(made):
+            return Unmade(value, "a truth value and a number would be one item")
+        scope.sets_made[0] += 1
         return made
 
     return convert
+
+
+def _sort(item: typing.Any) -> typing.Any:
+    """What tells equal items apart: to Python, `True` is `1`."""
+    if type(item) is tuple:
+        return tuple(map(_sort, item))
+    return frozenset(map(_sort, item)) if type(item) is frozenset else type(item) is bool
 
 
 def _tuple(args: tuple, scope: hints.Scope) -> Converter:
@@ -191,7 +203,7 @@ def compile_key(annotation: typing.Any, scope: hints.Scope) -> typing.Optional[C
     if forms.name_of(forms.origin_of(annotation)) == "Literal":
         return scalars.choice_key(choices(annotation))
     if scalars.is_enum(annotation):
-        return scalars.choice_key(tuple(annotation))
+        return scalars.enum_key(annotation)
     return compile(annotation, scope)
 
 

@@ -21,6 +21,7 @@ import typing
 
 from orq_sandbox import later, scalars
 from orq_sandbox.failure import Refusal, shown
+from orq_sandbox.nature import held, simple
 
 __all__ = ["BIG", "PLAIN", "Beside", "decode", "encode"]
 
@@ -29,7 +30,8 @@ BIG = b"B"
 NOT_FINITE = b"N"
 
 _LARGEST = 1 << 63
-_MOST_BITS = 330_000  # what the host reads: 100 000 digits
+_MOST_BITS = 332_192  # what the host reads: 100 000 digits
+_MOST_BITS_OF_KEYS = 13_200  # 4000 digits or fewer by some: what is read, too
 _LONG_TEXT = 4 << 20
 _LOOKED_AT = 1000
 _LARGE = 1 << 20
@@ -79,7 +81,7 @@ class Beside:
 
     def simpler(self, value: typing.Any) -> typing.Any:
         """One step towards JSON, as `_simpler`."""
-        if isinstance(value, _BYTES):
+        if issubclass(type(value), _BYTES):
             may_be_large = len(value) >= _MAY_BE_LARGE
         else:
             may_be_large = type(value).__module__.partition(".")[0] in _LIBRARIES
@@ -159,32 +161,34 @@ def _holds_long_text(value: object) -> bool:
     It asks for eight bytes per character at once, and dies of a segmentation fault where a memory
     limit does not give them.
     """
-    if isinstance(value, str):
-        return len(value) > _LONG_TEXT
-    if isinstance(value, dict):
-        members = iter(value.values())
-    elif isinstance(value, (list, tuple)):
-        members = iter(value)
+    kind = type(value)
+    if issubclass(kind, str):
+        return str.__len__(typing.cast("str", value)) > _LONG_TEXT
+    if kind is dict:
+        members = iter(typing.cast("dict", value).values())
+    elif kind is list or kind is tuple:
+        members = iter(typing.cast("list", value))
     else:
         return False
     some = itertools.islice(members, _LOOKED_AT)
-    return any(isinstance(member, str) and len(member) > _LONG_TEXT for member in some)
+    return any(type(member) is str and len(member) > _LONG_TEXT for member in some)
 
 
 def _simpler(value: typing.Any) -> typing.Any:
     """One step towards JSON for a value that is not JSON's own.
 
-    Raises TypeError for no way, and ValueError where a reason is known.
+    Raises TypeError for no way, and ValueError where a reason is known. What a value is counts, and
+    not what it says it is.
     """
     kind = type(value)
-    if isinstance(value, collections.abc.Set):
-        return _stable(value)
-    if isinstance(value, collections.abc.Sequence) and not isinstance(value, _TEXTS):
-        return list(value)
-    if isinstance(value, (dict, collections.abc.Mapping)):
-        return dict(value)
-    if isinstance(value, collections.abc.MappingView):
-        return list(typing.cast("typing.Any", value))
+    if issubclass(kind, collections.abc.MappingView):
+        return list(value)  # some are sets, but their order is the mapping's
+    if issubclass(kind, collections.abc.Set):
+        return _stable(held(value))
+    if issubclass(kind, collections.abc.Sequence) and not issubclass(kind, _TEXTS):
+        return value.data if issubclass(kind, collections.UserString) else list(held(value))
+    if issubclass(kind, collections.abc.Mapping):
+        return dict(held(value))
     if hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__"):
         records = later.part("records")  # only where a class has fields
 
@@ -199,7 +203,7 @@ def _simpler(value: typing.Any) -> typing.Any:
 
         if models.is_model(kind):
             return models.plain(value)
-    if type(value).__name__ == "Decimal" and not value.is_finite():
+    if kind.__name__ == "Decimal" and not value.is_finite():
         raise TypeError("a number that is none")
     return scalars.plain(value)
 
@@ -218,29 +222,37 @@ def _of_library(library: str, value: typing.Any) -> typing.Any:
 
 def _stable(members: typing.Any) -> list:
     kinds = set(map(type, members))
-    if (len(kinds) == 1 and kinds <= _ORDERED) or kinds <= {int, float, bool}:
+    is_ordered = len(kinds) == 1 and kinds <= _ORDERED
+    if is_ordered or (kinds <= _NUMBERS and all(member == member for member in members)):
         return sorted(members)
     return sorted(members, key=_rank)
 
 
 _ORDERED = {str, bytes}
+_NUMBERS = {int, float, bool}
 _TEXTS = (str, bytes, bytearray, memoryview)
 
 
 def _rank(member: typing.Any) -> tuple:
     """A sorting key that does not depend on hashes: subsets and other half orders are none."""
-    if isinstance(member, (int, float)):
-        return (type(member).__qualname__, member, "")
-    if isinstance(member, (tuple, list)):
-        return (type(member).__qualname__, 0, repr(list(map(_rank, member))))
-    if isinstance(member, (set, frozenset)):
-        return (type(member).__qualname__, 0, repr(sorted(map(_rank, member))))
-    if scalars.is_enum(type(member)):
-        return (type(member).__qualname__, 0, repr(_rank(member.value)))
+    kind = type(member)
+    name = "" if kind in (int, float, bool) else kind.__qualname__
+    if scalars.is_enum(kind):
+        return (name, 0, repr(_rank(member.value)))
+    if issubclass(kind, (int, float)):
+        number = simple(member)
+        return (name, number, "") if number == number else (name, math.inf, "nan")
+    if issubclass(kind, (tuple, list)):
+        return (name, 0, repr(list(map(_rank, held(member)))))
+    if issubclass(kind, (set, frozenset)):
+        return (name, 0, repr(sorted(map(_rank, held(member)))))
+    if hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__"):
+        parts = later.part("records").held_by(member)
+        return (name, 0, repr([(key, _rank(item)) for key, item in parts.items()]))
     try:
-        return (type(member).__qualname__, 0, str(scalars.plain(member)))
-    except TypeError:
-        return (type(member).__qualname__, 0, repr(member))
+        return (name, 0, str(scalars.plain(member)))
+    except (TypeError, ValueError):
+        return (name, 0, repr(member))
 
 
 class _Walk:
@@ -289,9 +301,8 @@ class _Walk:
         return value
 
     def _next(self, value: typing.Any, path: str) -> typing.Any:
-        for base in (str, int, float):  # subclasses, Enum members with a mixed-in type included
-            if isinstance(value, base):
-                return base(value.value if hasattr(value, "_value_") else value)
+        if issubclass(type(value), (str, int, float)):  # some members of an Enum, too
+            return value.value if scalars.is_enum(type(value)) else simple(value)
         try:
             return self._simpler(value)
         except TypeError as error:
@@ -324,11 +335,14 @@ class _Walk:
     def _key(self, key: typing.Any, path: str) -> str:
         form = key
         for _ in range(3):  # an Enum member of a number of numpy's
-            if isinstance(form, str) and not hasattr(form, "_value_"):
-                return self._text(str(form), path)
-            if type(form) is int or (type(form) is float and math.isfinite(form)):
+            kind = type(form)
+            if kind is str:
+                return self._text(form, path)
+            if kind is int and form.bit_length() > _MOST_BITS_OF_KEYS:
+                raise _refused(path, "an integer", "is a key of more than 4000 digits")
+            if kind is int or (kind is float and math.isfinite(form)):
                 return repr(form)
-            if form is None or isinstance(form, (bool, tuple, frozenset, complex)):
+            if form is None or issubclass(kind, (bool, tuple, frozenset, complex)):
                 break
             form = self._next(form, path)
         raise _refused(path, key, "is a key that is neither text nor a number")

@@ -6,6 +6,7 @@ Nothing of an exception crosses to the host but bounded text.
 from __future__ import annotations
 
 import errno
+import itertools
 import linecache
 import os
 import types
@@ -23,6 +24,7 @@ _MOST_FRAMES_IN_ALL = 256
 _MOST_CAUSES = 8
 _MOST_EXCEPTIONS = 32
 _MOST_NOTES = 16
+_LONG = (str, bytes, list, tuple, dict)
 _NO_THREAD = "can't start new thread"  # CPython's own words, for which it has no class
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -46,12 +48,20 @@ def clip(text: str, longest: int = _LONGEST_TEXT) -> str:
 
 def shown(value: object, longest: int = _LONGEST_VALUE) -> str:
     """The clipped repr of a value, whatever its `__repr__` does."""
-    if isinstance(value, (str, bytes)) and len(value) > longest:
-        value = value[:longest]  # the repr of 100 MB is not worth making
     try:
-        return clip(repr(value), longest)
+        return _clipped(value, longest)
     except BaseException as error:  # the step's own code runs here
         return "<%s whose repr raised %s>" % (type(value).__name__, type(error).__name__)
+
+
+def _clipped(value: typing.Any, longest: int) -> str:
+    kind = type(value)
+    if kind not in _LONG or len(value) <= longest:
+        return clip(repr(value), longest)
+    start = dict(itertools.islice(value.items(), longest)) if kind is dict else value[:longest]
+    what = "characters more" if kind is str else "bytes more" if kind is bytes else "items"
+    count = len(value) - longest if kind in (str, bytes) else len(value)
+    return "%s... (%d %s)" % (repr(start)[:longest], count, what)  # 100 MB are not worth writing
 
 
 def describe(error: BaseException, *, shows_locals: bool = False) -> dict:

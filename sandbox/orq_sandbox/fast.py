@@ -27,9 +27,17 @@ def checker(full: typing.Any) -> typing.Callable[[typing.Any], bool]:
         return full.accepts
     source, names = made
     names["full"] = full.accepts
-    text = "def accepts(v):\n%s\n    return full(v)\n" % source
+    text = "def accepts(v):\n%s\n    return full(v)\n" % _guarded(source)
     exec(compile(text, "<fast>", "exec"), names)
     return names["accepts"]
+
+
+def _guarded(source: str) -> str:
+    """The body, for values that may lack an attribute: those are for the full checker."""
+    if "." not in source:
+        return source
+    lines = ["    " + line for line in source.split("\n")]
+    return "\n".join(["    try:", *lines, "    except AttributeError:", "        pass"])
 
 
 def expression_of(full: typing.Any) -> typing.Optional[typing.Tuple[str, dict]]:

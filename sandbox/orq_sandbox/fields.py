@@ -6,8 +6,11 @@ import typing
 
 from orq_sandbox import forms, records
 from orq_sandbox.mismatch import Unmade, mismatch
+from orq_sandbox.nature import held, is_a
 
 __all__ = ["Fields", "of"]
+
+_MISSING = object()
 
 
 def of(annotation: typing.Any, kind: type) -> typing.List[records.Field]:
@@ -34,21 +37,29 @@ class Fields:
         """Take the fields with their checkers."""
         self.parts = parts
         self._keys = {field.key: (field, checker) for field, checker in parts}
-        self._held = [(field.attribute, checker) for field, checker in parts if field.attribute]
+        self._held = [
+            (field.attribute, checker, not field.is_given)
+            for field, checker in parts
+            if field.attribute
+        ]
         self.required = frozenset(field.key for field, _ in parts if field.is_required)
 
     def accepts(self, value: object) -> bool:
         if self.is_dict:
-            if not isinstance(value, dict):
+            if not is_a(value, dict):
                 return False
-            if not self.required <= value.keys() <= self._keys.keys():
+            pairs = held(value)
+            if not self.required <= pairs.keys() <= self._keys.keys():
                 return False
-            return all(self._keys[name][1].accepts(item) for name, item in value.items())
-        if not isinstance(value, self.kind):
+            return all(self._keys[name][1].accepts(item) for name, item in pairs.items())
+        if not is_a(value, self.kind):
             return False
-        missing = object()
-        held = ((getattr(value, name, missing), checker) for name, checker in self._held)
-        return all(item is missing or checker.accepts(item) for item, checker in held)
+        return all(self._holds(value, *part) for part in self._held)
+
+    @staticmethod
+    def _holds(value: object, name: str, checker: typing.Any, may_be_missing: bool) -> bool:
+        item = getattr(value, name, _MISSING)
+        return may_be_missing if item is _MISSING else checker.accepts(item)
 
     def takes(self, given: dict) -> bool:
         """Whether the class can be made with these, by key: none unknown, missing or wrong."""
@@ -63,16 +74,19 @@ class Fields:
     def explain(self, value: object, path: str) -> list:
         if isinstance(value, Unmade):
             return value.explain(path, self._shown)
-        if isinstance(value, dict):
-            found = self._explain_given(value, path)
-        elif self.is_dict or not isinstance(value, self.kind):
+        if is_a(value, dict):
+            found = self._explain_given(held(value), path)
+        elif self.is_dict or not is_a(value, self.kind):
             return [self._explain_other(value, path)]
         else:
             found = []
-            for field, checker in self.parts:
-                if field.attribute and hasattr(value, field.attribute):
-                    item = getattr(value, field.attribute)
-                    found += checker.explain(item, "%s.%s" % (path, field.attribute))
+            for name, checker, may_be_missing in self._held:
+                item = getattr(value, name, _MISSING)
+                where = "%s.%s" % (path, name)
+                if item is not _MISSING:
+                    found += checker.explain(item, where)
+                elif not may_be_missing:
+                    found.append(mismatch(where, self._shown, value, "missing attribute"))
         if found or self.accepts(value):
             return found
         return [mismatch(path, self._shown, value)]

@@ -27,6 +27,7 @@ __all__ = [
     "name_of",
     "origin_of",
     "shown_type",
+    "tuple_of_unpacked",
     "with_bindings",
 ]
 
@@ -38,6 +39,7 @@ _QUALIFIERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
 _TRUTHS = ("TypeGuard", "TypeIs")
 _MODULES = re.compile(r"\b(?:typing|typing_extensions|collections\.abc|collections|builtins)\.")
 _CLASS = re.compile(r"<class '([^']*)'>")
+_VARIANCE = re.compile(r"(?:^|(?<=[\[ ]))[~+-](?=[A-Za-z_])")  # how type variables are shown
 _REFERENCE = re.compile(r"ForwardRef\('([^']*)'[^)]*\)")
 _OPTIONAL = re.compile(r"Union\[([^\[\],|]+(?:\[[^\[\]]*\])?), None\]")  # as 3.8 says it
 
@@ -105,6 +107,15 @@ def item_of_unpacked(annotation: typing.Any) -> typing.Any:
         inner = args_of(annotation)[0]
     args = args_of(inner)
     return args[0] if len(args) == 2 and args[1] is Ellipsis else ANYTHING
+
+
+def tuple_of_unpacked(annotation: typing.Any) -> typing.Any:
+    """The tuple whose members `*args` are, of `*tuple[int, str]` or `*Ts`."""
+    inner = annotation
+    if name_of(origin_of(annotation)) == "Unpack":
+        inner = args_of(annotation)[0]
+    made: typing.Any = typing.Tuple
+    return made[args_of(inner) if origin_of(inner) is tuple else (ANYTHING, ...)]
 
 
 def is_reference(annotation: object) -> bool:
@@ -204,6 +215,6 @@ def shown_type(annotation: typing.Any) -> str:
         return annotation.__name__
     if isinstance(annotation, type) and not args_of(annotation):
         return annotation.__qualname__.rpartition("<locals>.")[2]
-    text = _CLASS.sub(r"\1", _MODULES.sub("", repr(annotation)))
+    text = _VARIANCE.sub("", _CLASS.sub(r"\1", _MODULES.sub("", repr(annotation))))
     text = _REFERENCE.sub(r"\1", text).replace("NoneType", "None")
     return _OPTIONAL.sub(r"Optional[\1]", text)

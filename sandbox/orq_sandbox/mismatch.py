@@ -15,7 +15,8 @@ Mismatch = collections.namedtuple("Mismatch", "path expected got value message")
 class Unmade:
     """In place of a value whose class refused to be made: what was given, and why not.
 
-    `problems` are `(path below, message, value)` where the class itself says more than one thing.
+    `problems`, where the class itself says more than one thing, are mismatches by the paths below,
+    or `(path below, message, value)`.
     """
 
     def __init__(self, value: object, reason: str, problems: tuple = ()) -> None:
@@ -27,10 +28,14 @@ class Unmade:
         """The mismatches that stand for it."""
         if not self.problems:
             return [mismatch(path, expected, self.value, self.reason)]
-        return [
-            mismatch(path + below, expected if not below else "", value, message)
-            for below, message, value in self.problems
-        ]
+        return [self._placed(path, expected, one) for one in self.problems]
+
+    @staticmethod
+    def _placed(path: str, expected: str, found: typing.Any) -> Mismatch:
+        if isinstance(found, Mismatch):
+            return found._replace(path=path + found.path)
+        below, message, value = found
+        return mismatch(path + below, expected if not below else "", value, message)
 
 
 def mismatch(path: str, expected: str, value: object, message: str = "") -> Mismatch:

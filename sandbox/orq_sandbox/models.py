@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import typing
+import warnings
 
 from orq_sandbox import hints
 from orq_sandbox.mismatch import Unmade
@@ -17,6 +18,9 @@ from orq_sandbox.mismatch import Unmade
 __all__ = ["converter", "is_model", "plain"]
 
 Converter = typing.Callable[[typing.Any], typing.Any]
+
+
+_LISTS = (list, tuple, set, frozenset)
 
 
 def is_model(kind: object) -> bool:
@@ -114,12 +118,9 @@ def _by_first(kind: typing.Any, value: typing.Any, parts: dict) -> typing.Any:
             converter, checker = parts[name]
             made[name] = item if converter is None else converter(item)
             if not checker.accepts(made[name]):
-                problems += [
-                    (one.path, one.message or "expected %s, got %s" % (one.expected, one.got), item)
-                    for one in checker.explain(made[name], "." + name)
-                ]
+                problems += checker.explain(made[name], "." + name)
     if problems:
-        return Unmade(value, problems[0][1], tuple(problems))
+        return Unmade(value, "its fields are wrong", tuple(problems))
     try:
         return kind.parse_obj(made)
     except Exception as error:  # pydantic's own, or one of the step's validators
@@ -127,7 +128,34 @@ def _by_first(kind: typing.Any, value: typing.Any, parts: dict) -> typing.Any:
 
 
 def plain(value: typing.Any) -> typing.Any:
-    """What a model holds, as pydantic would write it. Raises ValueError when it cannot."""
-    if _is_second(type(value)):
-        return value.model_dump(mode="json", by_alias=True)
-    return json.loads(value.json(by_alias=True))
+    """What a model holds, as pydantic would write it. Raises ValueError when it cannot.
+
+    What a field was given past all validation is no value of it, which pydantic only warns of.
+    """
+    if not _is_second(type(value)):
+        return json.loads(value.json(by_alias=True))
+    missing = [name for name in type(value).model_fields if name not in vars(value)]
+    if missing:
+        raise ValueError("has no value for its field `%s`" % missing[0])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Pydantic serializer warnings")
+        made = value.model_dump(mode="json", by_alias=True)
+        return _restored(made, value.model_dump(by_alias=True)) if _holds_null(made) else made
+
+
+def _holds_null(made: typing.Any) -> bool:
+    if isinstance(made, dict):
+        return any(map(_holds_null, made.values()))
+    return any(map(_holds_null, made)) if isinstance(made, list) else made is None
+
+
+def _restored(made: typing.Any, held: typing.Any) -> typing.Any:
+    """The value with its numbers that are not finite: pydantic writes null for some of them."""
+    if made is None:
+        return held if isinstance(held, float) else None
+    if isinstance(made, dict) and isinstance(held, dict) and len(made) == len(held):
+        pairs = zip(made.items(), held.values())
+        return {key: _restored(item, other) for (key, item), other in pairs}
+    if isinstance(made, list) and isinstance(held, _LISTS) and len(made) == len(held):
+        return [_restored(item, other) for item, other in zip(made, held)]
+    return made

@@ -46,6 +46,7 @@ def of_function(function: typing.Any, *, skips: bool = False) -> dict:
     inner = inspect.unwrap(function)
     names = dict(_closure(inner))
     names.update(getattr(inner, "__globals__", {}))
+    names.update(_type_parameters(inner))
     found = {}
     for name, annotation in _annotations(function).items():
         try:
@@ -63,10 +64,16 @@ def of_class(kind: typing.Any) -> dict:
         module = sys.modules.get(base.__module__)
         names = dict(vars(module)) if module is not None else {}
         names.setdefault(base.__name__, base)
+        names.update(_type_parameters(base))
         for name, annotation in vars(base).get("__annotations__", {}).items():
             where = "%s.%s" % (kind.__qualname__, name)
             found[name] = _resolved(where, annotation, names)
     return found
+
+
+def _type_parameters(owner: typing.Any) -> dict:
+    """Those between brackets since 3.12, which texts in 3.12 are not looked up in by themselves."""
+    return {one.__name__: one for one in getattr(owner, "__type_params__", ())}
 
 
 def _annotations(function: typing.Any) -> dict:

@@ -270,8 +270,10 @@ class Packing:
 
     def _array(self, value: typing.Any) -> typing.Optional[tuple]:
         numpy = sys.modules["numpy"]
-        if not isinstance(value, numpy.ndarray) or value.nbytes < wire.LEAST_BLOB:
+        if not isinstance(value, numpy.ndarray):
             return None
+        if value.nbytes < wire.LEAST_BLOB and 0 not in value.shape[:-1]:
+            return None  # the shape of that one would be lost in lists
         masked = sys.modules.get("numpy.ma")
         is_masked = masked is not None and isinstance(value, masked.MaskedArray)
         if is_masked or value.dtype.names or value.dtype.kind not in "biufcmMSU":

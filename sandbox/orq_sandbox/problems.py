@@ -12,8 +12,8 @@ import inspect
 import textwrap
 import typing
 
-from orq_sandbox import forms
-from orq_sandbox.failure import Refusal
+from orq_sandbox import forms, scalars
+from orq_sandbox.failure import Refusal, shown
 from orq_sandbox.mismatch import Mismatch
 
 __all__ = ["misfit", "problem", "refusal", "unknown"]
@@ -21,11 +21,26 @@ __all__ = ["misfit", "problem", "refusal", "unknown"]
 _NUMBERS = ("int", "float", "complex")
 _MANY = ("List", "list", "Sequence", "Iterable", "Collection", "Tuple", "tuple", "Set", "set")
 _MOST = 100
+_FORMS = {
+    "bytes": "base64 text with its padding",
+    "bytearray": "base64 text with its padding",
+    "memoryview": "base64 text with its padding",
+    "datetime": "ISO 8601 text, such as 2022-07-01T10:00:00+00:00",
+    "date": "ISO 8601 text, such as 2022-07-01",
+    "time": "ISO 8601 text, such as 10:30:00",
+    "timedelta": "an ISO 8601 duration, such as P1DT2.5S",
+    "Decimal": 'text, such as "1.10"',
+    "UUID": "text of 32 hexadecimal digits, with hyphens or without",
+    "complex": "[real, imaginary]",
+}
+_MOST_CHOICES = 10
+_DEEPEST = 6
 
 
 def problem(function: typing.Any, place: tuple, found: Mismatch, *, is_default: bool) -> dict:
     """The problem of a mismatch at a place: parameter (or `return`), annotation, has a default."""
     name, annotation, has_default = place
+    hint = "" if is_default else _hint(found, annotation, has_default)
     written = _written(function, name) or forms.shown_type(annotation)
     expected = written if found.path == name else found.expected
     message = found.message or "expected %s, got %s" % (expected, found.got)
@@ -39,14 +54,20 @@ def problem(function: typing.Any, place: tuple, found: Mismatch, *, is_default: 
         "annotation": written,
         "got": found.got,
         "value": found.value,
-        "hint": "" if is_default else _hint(found, forms.shown_type(annotation), has_default),
+        "hint": hint,
     }
 
 
-def _hint(found: Mismatch, annotation: str, has_default: bool) -> str:
-    expected = found.expected or annotation
+def _hint(found: Mismatch, annotation: typing.Any, has_default: bool) -> str:
+    is_top = found.path.isidentifier()
+    expected = found.expected or (forms.shown_type(annotation) if is_top else "")
     if found.path == "return" or found.path.startswith(("return.", "return[")):
         return _hint_for_result(found, expected)
+    if found.path.endswith("]") and ".keys()[" in found.path:
+        return _hint_for_key(expected)
+    form = _form_of(expected, annotation, found)
+    if form:
+        return "`%s` is given as %s" % (found.path, form)
     if found.got == "str":
         return _hint_for_text(found, expected)
     if found.got in ("int", "float") and _takes(expected, "str") and not found.message:
@@ -61,6 +82,43 @@ def _hint(found: Mismatch, annotation: str, has_default: bool) -> str:
     if found.got == "None" and has_default and "." not in found.path and "[" not in found.path:
         return "`%s` may not be null: leave it out for its default" % found.path
     return ""
+
+
+def _form_of(expected: str, annotation: typing.Any, found: Mismatch) -> str:
+    """What is to be given where JSON has no such type."""
+    if found.got == "None" or found.value in ("'None'", "'null'") or found.message:
+        return ""
+    names = [name.rpartition(".")[2] for name in _members(expected)]
+    if "str" in names:
+        return ""
+    for name in names:
+        if name in _FORMS:
+            return _FORMS[name]
+    kind = next((one for one in _classes(annotation, 0) if one.__name__ in names), None)
+    if not scalars.is_enum(kind):
+        return ""
+    members = list(typing.cast("typing.Any", kind).__members__.items())
+    by_name = [one.value for name, one in members if found.value == repr(name)]
+    values = by_name or [one.value for _, one in members[:_MOST_CHOICES]]
+    more = ", ..." if not by_name and len(members) > _MOST_CHOICES else ""
+    return "a member's value: %s%s" % (", ".join(map(shown, values)), more)
+
+
+def _classes(annotation: typing.Any, depth: int) -> typing.Iterator[type]:
+    """The classes that an annotation names, as far down as a person would look."""
+    while depth < _DEEPEST and forms.layer(annotation) is not annotation:
+        annotation, depth = forms.layer(annotation), depth + 1
+    if isinstance(annotation, type) and not forms.args_of(annotation):
+        yield annotation
+    if depth < _DEEPEST:
+        for one in forms.args_of(annotation):
+            yield from _classes(one, depth + 1)
+
+
+def _hint_for_key(expected: str) -> str:
+    if any(_takes(expected, name) for name in _NUMBERS):
+        return 'a key is the JSON text of its number: "1" and not "01"'
+    return "a key is given as %s" % _FORMS[expected] if expected in _FORMS else ""
 
 
 def _hint_for_text(found: Mismatch, expected: str) -> str:

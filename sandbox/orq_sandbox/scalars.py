@@ -16,6 +16,7 @@ A class can only be one of these when its module is loaded, so none is loaded he
 from __future__ import annotations
 
 import binascii
+import importlib
 import re
 import sys
 import typing
@@ -24,11 +25,12 @@ __all__ = [
     "choice",
     "choice_key",
     "converter",
+    "enum_key",
     "is_enum",
     "is_single",
     "number_key",
     "plain",
-    "read_moment",
+    "read_length",
 ]
 
 Converter = typing.Callable[[typing.Any], typing.Any]
@@ -41,10 +43,11 @@ _DURATION = (
     r"(?:T(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,14})(?:\.([0-9]{1,6})0*)?S)?)?"
 )
 _DECIMAL = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?"
-_NO_NUMBER = r"[+-]?(?:NaN|Infinity)"
+_NO_NUMBER = r"[+-]?(?:s?NaN[0-9]{0,28}|Infinity)"
 _UUID = r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _LONGEST_KEY = 4000
+_INFINITY = float("inf")
 _BYTES = (bytes, bytearray, memoryview)
 
 
@@ -106,10 +109,18 @@ def _date(kind: typing.Any, text: str) -> object:
     return kind(*map(int, _groups(_DATE, text)))
 
 
-def read_moment(kind: typing.Any, text: str) -> typing.Any:
+def _moment(kind: typing.Any, text: str) -> typing.Any:
     """The datetime of an ISO 8601 text. Raises ValueError."""
     year, month, day, *rest = _groups(_DATE + "[T ]" + _TIME + _ZONE, text)
     return kind(int(year), int(month), int(day), *_clock(*rest))
+
+
+def read_length(text: str) -> typing.Any:
+    """The timedelta of an ISO 8601 text; None where it is none."""
+    importlib.import_module("datetime")
+    read = converter(sys.modules["datetime"].timedelta)
+    found = text if read is None else read(text)
+    return None if found is text else found
 
 
 def _time(kind: typing.Any, text: str) -> object:
@@ -167,7 +178,14 @@ def _uuid(kind: typing.Any, text: str) -> object:
 def _complex(_kind: type, parts: list) -> complex:
     if len(parts) != 2 or any(type(part) not in (int, float) for part in parts):
         raise ValueError(parts)
-    return complex(parts[0], parts[1])
+    made = complex(parts[0], parts[1])
+    if any(type(part) is int and part != int(half) for part, half in zip(parts, _halves(made))):
+        raise ValueError(parts)  # an integer that no such number is
+    return made
+
+
+def _halves(number: complex) -> typing.Tuple[float, float]:
+    return number.real, number.imag
 
 
 def _bytes(kind: typing.Any, text: typing.Any) -> typing.Any:
@@ -187,7 +205,7 @@ _READERS: typing.Tuple[typing.Tuple[str, str, typing.Callable, tuple], ...] = (
     ("builtins", "bytes", _bytes, (str,)),
     ("builtins", "bytearray", _bytes, (str, bytes)),
     ("builtins", "memoryview", _bytes, (str, bytes)),
-    ("datetime", "datetime", read_moment, (str,)),
+    ("datetime", "datetime", _moment, (str,)),
     ("datetime", "date", _date, (str,)),
     ("datetime", "time", _time, (str,)),
     ("datetime", "timedelta", _duration, (str,)),
@@ -259,13 +277,31 @@ def choice(values: tuple) -> Converter:
 
 
 def choice_key(values: tuple) -> Converter:
-    """The same for keys, which JSON has only as text."""
-    found = {}
+    """The same for keys, which JSON has only as text; one that two values share means neither."""
+    found: dict = {}
     for value in values:
         form = _form(value)
-        if isinstance(form, str) or type(form) is int:
-            found.setdefault(str(form), value)
+        texts = {str: [form], int: [repr(form)], float: [repr(form)]}.get(type(form), [])
+        for text in texts:
+            found[text] = text if found.get(text, value) is not value else value
     return lambda key: found.get(key, key)
+
+
+def flag_key(kind: typing.Any) -> Converter:
+    """The same for a Flag: the number of its bits."""
+    number, member = number_key(int), _enum(kind)
+    return lambda key: key if type(number(key)) is str else _given(member(number(key)), key, kind)
+
+
+def _given(made: object, key: object, kind: type) -> object:
+    return made if isinstance(made, kind) else key
+
+
+def enum_key(kind: typing.Any) -> Converter:
+    """The converter of a mapping's keys that are members of an Enum."""
+    if _is_of(kind, "enum", "Flag"):
+        return flag_key(kind)
+    return choice_key(tuple(kind.__members__.values()))
 
 
 def _form(value: typing.Any) -> typing.Any:
@@ -291,7 +327,8 @@ def number_key(kind: type) -> Converter:
         if type(key) is not str or len(key) > _LONGEST_KEY or not re.fullmatch(_NUMBER, key):
             return key
         if kind is float:
-            return float(key)
+            made = float(key)
+            return key if made in (_INFINITY, -_INFINITY) else made
         return int(key) if key.lstrip("-").isdigit() and key != "-0" else key
 
     return convert
@@ -305,19 +342,29 @@ def plain(value: typing.Any) -> typing.Any:
     kind = type(value)
     if _is_of(kind, "enum", "Enum"):
         return value.value
-    if isinstance(value, _BYTES):
+    if issubclass(kind, _BYTES):
         return binascii.b2a_base64(bytes(value), newline=False).decode("ascii")
     if any(_is_of(kind, "datetime", name) for name in ("date", "time")):
-        if getattr(value, "fold", 0) and value.tzinfo is None:
-            raise ValueError("has a fold and no time zone, which ISO 8601 cannot say")
+        _confirm_zone(value)
         return value.isoformat()
     if _is_of(kind, "datetime", "timedelta"):
+        if getattr(value, "nanoseconds", 0):  # pandas has them
+            raise ValueError("has parts of a microsecond")
         return _written(value)
     if any(_is_of(kind, *names) for names in _AS_TEXT):
         return str(value)
-    if isinstance(value, complex):
+    if issubclass(kind, complex):
         return [value.real, value.imag]
     raise TypeError(kind.__qualname__)
+
+
+def _confirm_zone(value: typing.Any) -> None:
+    """Raises ValueError where ISO 8601 cannot say which moment it is."""
+    zone = getattr(value, "tzinfo", None)
+    if zone is not None and value.utcoffset() is None:
+        raise ValueError("has a time zone without an offset, which ISO 8601 cannot say")
+    if zone is None and getattr(value, "fold", 0):
+        raise ValueError("has a fold and no time zone, which ISO 8601 cannot say")
 
 
 _AS_TEXT = (("decimal", "Decimal"), ("uuid", "UUID"), ("pathlib", "PurePath"))

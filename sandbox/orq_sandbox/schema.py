@@ -68,12 +68,20 @@ def _inputs(
     others: typing.Any = False
     for name, one in inspect.signature(function).parameters.items():
         hint = annotations.get(name, _ANYTHING)
+        if one.kind is one.VAR_KEYWORD and forms.is_unpacked(hint):
+            for field in records.fields_of(forms.args_of(hint)[0]):
+                properties[field.key] = side.of(field.hint)
+                required += [field.key] * field.is_required
+            continue
         if one.kind is one.VAR_KEYWORD:
-            others = True if forms.name_of(forms.origin_of(hint)) == "Unpack" else side.of(hint)
+            others = side.of(hint)
             continue
         if one.default is None and not forms.is_optional(hint):
             hint = _OPTIONAL[hint]
-        schema = side.of(_LIST[hint] if one.kind is one.VAR_POSITIONAL else hint)
+        if one.kind is one.VAR_POSITIONAL:
+            is_tuple = forms.is_unpacked(hint)
+            hint = forms.tuple_of_unpacked(hint) if is_tuple else _LIST[hint]
+        schema = side.of(hint)
         if name in about:
             schema = dict(schema, description=clip(about[name]))
         if one.default is not _MISSING:
@@ -228,9 +236,15 @@ class _Side:
             return {"type": "array", "items": self.of(args[0])}
         if annotation is tuple or annotation is typing.Tuple:
             return {"type": "array"}
-        places = [self.of(arg) for arg in args if arg != ()]
-        made = {"type": "array", "minItems": len(places), "maxItems": len(places)}
-        return dict(made, prefixItems=places) if places else made
+        open_at = next((n for n, arg in enumerate(args) if forms.is_unpacked(arg)), None)
+        places = [self.of(arg) for arg in args[:open_at] if arg != ()]
+        made: Schema = {"type": "array", "prefixItems": places} if places else {"type": "array"}
+        if open_at is None:
+            return dict(made, minItems=len(places), maxItems=len(places))
+        made["minItems"] = len(args) - 1
+        if open_at == len(args) - 1:
+            made["items"] = self.of(forms.item_of_unpacked(args[open_at]))
+        return made
 
     def _mapping(self, kind: type, args: tuple) -> Schema:
         made: Schema = {"type": "object"}

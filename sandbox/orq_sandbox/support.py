@@ -101,7 +101,7 @@ def _stand_ins(folder: str) -> dict:
 def check_by_typeguard(value: object, annotation: object) -> str:
     """Why `value` is not of the type, in typeguard's words, or nothing when it is.
 
-    Every item of every collection counts. Raises NameError on an annotation it cannot resolve.
+    Every item of every collection counts. What it cannot check it does not accept.
     """
     load_typeguard()
     config = _typeguard["_config"]
@@ -113,4 +113,8 @@ def check_by_typeguard(value: object, annotation: object) -> str:
         _typeguard["_checkers"].check_type_internal(value, annotation, memo)
     except _typeguard["_exceptions"].TypeCheckError as error:
         return str(error) or "is of another type"
+    except RecursionError:
+        raise
+    except Exception as error:  # no form that it knows, a name without meaning, or the step's code
+        return "cannot be checked: %s: %s" % (type(error).__name__, error)
     return ""

@@ -25,6 +25,7 @@ from orq_sandbox.mismatch import Unmade
 
 __all__ = ["NO_FORM", "converter", "is_finite", "is_numbered", "is_row_of_numbers", "plain"]
 
+_EXACT_FLOATS = 1 << 53
 NO_FORM = object()
 """What `plain` gives for the libraries' other classes."""
 
@@ -37,7 +38,9 @@ def _family(kind: type) -> str:
     for module, name in (
         ("pandas", "DataFrame"),
         ("pandas", "Series"),
+        ("pandas", "Index"),
         ("pandas", "Timestamp"),
+        ("pandas", "Timedelta"),
         ("pyarrow", "Table"),
     ):
         base = getattr(_loaded(module), name, None)
@@ -55,12 +58,19 @@ def converter(kind: typing.Any) -> typing.Any:
         series = _guarded(list, lambda value: _loaded("pandas").Series(_column(value)))
         return lambda value: _loaded("pandas").Series(value) if _is_row(value) else series(value)
     if family == "Timestamp":
-        moment = sys.modules["datetime"].datetime
-        return _guarded(str, lambda value: kind(scalars.read_moment(moment, value)))
+        read = scalars.converter(sys.modules["datetime"].datetime)
+        return _guarded(str, lambda value: _of_library(kind, value, read))
+    if family == "Timedelta":
+        return _guarded(str, lambda value: _of_library(kind, value, scalars.read_length))
     if family == "Table":
         table = _guarded(dict, lambda value: _loaded("pyarrow").table(_columns(value)))
         return _crossing(table, "DataFrame", lambda value: kind.from_pandas(value))
     return None
+
+
+def _of_library(kind: typing.Any, value: str, read: typing.Any) -> typing.Any:
+    found = read(value)
+    return value if found is None or found is value else kind(found)
 
 
 def _crossing(convert: typing.Callable, family: str, cross: typing.Callable) -> typing.Callable:
@@ -99,6 +109,8 @@ def _column(values: list) -> typing.Any:
     """A column, of a type that has a null of its own where there is one."""
     pandas = _loaded("pandas")
     kinds = set(map(type, values))
+    if kinds <= {int, float, type(None)} and float in kinds and not all(map(_is_float, values)):
+        raise ValueError("an integer among fractions is too large for a floating-point number")
     if type(None) not in kinds:
         return values
     kinds.discard(type(None))
@@ -109,6 +121,18 @@ def _column(values: list) -> typing.Any:
         frozenset((int, float)): "Float64",
     }.get(frozenset(kinds), "object")
     return pandas.array(values, dtype=name) if name != "object" else _objects(values)
+
+
+def _is_float(value: typing.Any) -> bool:
+    """Whether it is no integer that a floating-point number cannot be."""
+    return type(value) is not int or (abs(value) <= _EXACT_FLOATS or _rounded(value) == value)
+
+
+def _rounded(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
 
 
 def _objects(values: list) -> typing.Any:
@@ -124,6 +148,10 @@ def plain(value: typing.Any) -> typing.Any:
         return _plain_frame(value)
     if family == "Series":
         _confirm_index(value.index)
+        return _plain_column(value)
+    if family == "Index":
+        if value.nlevels > 1:
+            raise ValueError("is an index of several levels")
         return _plain_column(value)
     if family == "Timestamp":
         return value.isoformat()

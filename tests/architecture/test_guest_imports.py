@@ -47,6 +47,7 @@ _ALLOWED = frozenset(
         "time",
         "types",
         "typing",
+        "warnings",  # for models of pydantic, which imports it anyway
     }
 )
 _MODULES = modules(GUEST)

@@ -32,6 +32,18 @@ def order(x: Order) -> Order: return x
 def box(x: Box[int]) -> Box[int]: return x
 def either(x: "Order | int | None" = None): return type(x).__name__
 def positive(x: Annotated[int, Gt(0)]) -> pydantic.PositiveInt: return x
+class Loose(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="allow")
+    n: int
+    any: object = None
+def past_validation() -> Item: return Item.model_construct(n="x")
+def assigned() -> Item:
+    item = Item(n=1)
+    item.n = "x"
+    return item
+def incomplete() -> Item: return Item.model_construct()
+def infinite() -> Loose: return Loose(n=1, any=[None, {"a": float("inf")}])
+def extra() -> Loose: return Loose(n=1, more=float("nan"))
 """
 _FIRST = """
 import datetime as dt
@@ -56,6 +68,7 @@ def order(x: Order) -> Order: return x
 def attrs(x: Attrs) -> Attrs: return x
 """
 _TABLES = """
+import datetime as dt
 from typing import Dict, Literal, Optional
 import numpy as np, numpy.typing as npt, pandas as pd, pyarrow as pa
 def frame(x: pd.DataFrame) -> pd.DataFrame: return x
@@ -69,6 +82,10 @@ def by_name(x: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]: return x
 def wrong() -> npt.NDArray[np.int64]: return np.array([1.5])
 def indexed(): return pd.DataFrame({"a": [1]}, index=["i"])
 def missing(): return pd.Series([1.0, None])
+def moment() -> dt.datetime: return pd.NaT
+def fine(): return pd.DataFrame({"a": pd.to_timedelta([1], unit="ns")})
+def lasting(x: pd.Timedelta) -> pd.Timedelta: return x
+def index() -> pd.Index: return pd.Index([1, 2])
 """
 _REQUIREMENTS = {
     _SECOND: ["pydantic>=2.5", "annotated-types"],
@@ -108,6 +125,7 @@ def _step(source: str, function: str) -> Step:
         (_TABLES, "small", [1, 127], "int8"),
         (_TABLES, "square", [[1], [2]], [2, 1]),
         (_TABLES, "scalar", 0.5, 0.5),
+        (_TABLES, "lasting", "P1DT0.5S", "P1DT0.5S"),
         (_TABLES, "by_name", {"a": [1], "b": [[True]]}, {"a": [1], "b": [[True]]}),
     ],
 )
@@ -133,6 +151,9 @@ def test_values_of_a_library_go_in_and_come_out(
         (_FIRST, "attrs", {"x": 1, "q": 1}, "x.q"),
         (_TABLES, "frame", {"a": [1], "b": []}, "x"),
         (_TABLES, "frame", [{"a": 1}], "x"),
+        (_TABLES, "frame", {"a": [9007199254740993, 0.5]}, "x"),
+        (_TABLES, "series", [9007199254740993, 0.5, None], "x"),
+        (_TABLES, "lasting", "1 day", "x"),
         (_TABLES, "floats", ["1"], "x"),
         (_TABLES, "floats", [True], "x"),
         (_TABLES, "floats", [[1], [2, 3]], "x"),
@@ -153,22 +174,34 @@ def test_nothing_is_coerced_by_a_library(
 
 
 @pytest.mark.parametrize(
-    ("function", "verdict", "words"),
+    ("source", "function", "verdict", "words"),
     [
-        ("wrong", "wrong_result", "an array of float64"),
-        ("indexed", "not_encodable", "an index of its own"),
-        ("missing", "not_encodable", "is not finite"),
+        (_TABLES, "wrong", "wrong_result", "an array of float64"),
+        (_TABLES, "indexed", "not_encodable", "an index of its own"),
+        (_TABLES, "missing", "not_encodable", "is not finite"),
+        (_TABLES, "moment", "wrong_result", "expected dt.datetime"),
+        (_TABLES, "fine", "not_encodable", "parts of a microsecond"),
+        (_SECOND, "past_validation", "not_encodable", "field_name='n'"),
+        (_SECOND, "assigned", "not_encodable", "field_name='n'"),
+        (_SECOND, "incomplete", "not_encodable", "no value for its field `n`"),
+        (_SECOND, "infinite", "not_encodable", "`return['any'][1]['a']` is not finite"),
+        (_SECOND, "extra", "not_encodable", "`return['more']` is not finite"),
     ],
 )
 def test_what_json_would_drop_is_refused(
-    runtime: Runtime, function: str, verdict: str, words: str
+    runtime: Runtime, source: str, function: str, verdict: str, words: str
 ) -> None:
-    """An index, a dtype and NaN are not lost in silence."""
-    outcome = runtime.run(_step(_TABLES, function), check=False)
+    """An index, a dtype, NaN and what no validation has seen are not lost in silence."""
+    outcome = runtime.run(_step(source, function), check=False)
 
     assert verdict == outcome.verdict
     assert outcome.failure is not None
     assert words in outcome.failure.message
+
+
+def test_an_index_is_a_list(runtime: Runtime) -> None:
+    """As one that a caller gives."""
+    assert [1, 2] == runtime.run(_step(_TABLES, "index")).value
 
 
 _TYPEGUARDED = """

@@ -139,6 +139,35 @@ class Parameters(unittest.TestCase):
         found = refused(f, {"a": 1, "q": 1})["problems"]
         self.assertEqual(["q", "b"], [one["path"] for one in found])
 
+    def test_a_name_that_is_taken_already_is_no_input(self):
+        class Thing:
+            def __init__(self, **others):
+                self.others = others
+
+            def __call__(self, **others):
+                return others
+
+        def f(a, **others):
+            return [a, others]
+
+        for function, name in ((Thing, "self"), (Thing(), "self"), (functools.partial(f, 1), "a")):
+            found = refused(function, {name: 1, "b": 2})
+            self.assertEqual(("bad_call", name), (found["verdict"], found["problems"][0]["path"]))
+        self.assertEqual([1, {"self": 2}], called(f, {"a": 1, "self": 2}))
+
+    def test_args_may_be_one_tuple(self):
+        def f(*args):
+            return list(args)
+
+        f.__annotations__ = {"args": Unpacked(Tuple[int, str])}
+        self.assertEqual([1, "a"], called(f, {"args": [1, "a"]}))
+        for wrong in ([1], ["a", 1], [1, "a", 2]):
+            self.assertEqual("wrong_type", refused(f, {"args": wrong})["verdict"])
+        self.assertEqual("args", refused(f, {})["problems"][0]["path"])
+        f.__annotations__ = {"args": Unpacked(Tuple[Tuple[int, int], ...])}
+        self.assertEqual([(1, 2)], called(f, {"args": [[1, 2]]}))
+        self.assertEqual([], called(f, {}))
+
     def test_a_list_is_spread_over_args(self):
         def f(a, b=7, *args: int, c=3):
             return [a, b, args, c]
@@ -221,6 +250,9 @@ class Callables(unittest.TestCase):
         self.assertEqual("wrong_type", refused(functools.partial(f, 1), {"b": "x"})["verdict"])
         self.assertEqual(4, called(functools.lru_cache(None)(g), {"n": 4}))
         self.assertEqual(4, called(g, {"n": 4}))
+        kept = functools.lru_cache(None)(f)
+        self.assertEqual([1, 2, ()], called(kept, {"a": 1, "b": 2}))
+        self.assertEqual("wrong_type", refused(kept, {"a": 1, "b": "x"})["verdict"])
 
     def test_methods_instances_and_classes(self):
         self.assertEqual(1, called(Things.static, {"n": 1}))
