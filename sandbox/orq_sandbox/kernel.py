@@ -55,7 +55,7 @@ def fork_unheard() -> int:
 
     What hears of a fork (`os.register_at_fork`: threads, random numbers) writes to a megabyte.
     """
-    if len(sys._current_frames()) > 1:  # a package has threads, and they hold things
+    if len(vars(sys)["_current_frames"]()) > 1:  # a package has threads, and they hold things
         return os.fork()
     return _checked(_fork(), "fork")
 
