@@ -219,7 +219,7 @@ class Calls:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._count -= 1
-            if not self._count:
+            if self._is_closed and not self._count:
                 self._none_left.notify_all()
 
     def refuse(self) -> None:

@@ -34,6 +34,8 @@ class Capture:
 
     def text(self) -> str:
         """What was kept, as text; bytes that are no UTF-8 are spelled out."""
+        if not self._total:
+            return ""
         if not self.dropped:
             return (self._head + self._tail).decode("utf-8", "backslashreplace")
         tail = self._tail[len(self._tail) - (self._cap - self._head_size) :]

@@ -23,8 +23,11 @@ def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
         descriptors = 0
         try:
             if name == "result":
-                note(machine, slot, now_ns)
                 chunk, descriptors = slot.hear_result(_CHUNK)
+                if chunk:
+                    chunk = slot.hear_marks() + chunk  # they were there before it
+                else:
+                    note(machine, slot, now_ns)
             elif brings_folder:
                 chunk = slot.hear_status(_CHUNK)
             else:
@@ -42,7 +45,7 @@ def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
 
 
 def note(machine: Machine, slot: Slot, now_ns: int) -> None:
-    """Have the machine know of the step's progress what it was told before its answer."""
+    """Have the machine know what the step has said of its progress."""
     marks = slot.hear_marks()
     if marks:
         machine.saw("result", marks, now_ns)

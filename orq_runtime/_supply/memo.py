@@ -55,12 +55,18 @@ class Remembered:
     seen: list[Stamp]
     environment: Environment
     interpreter: str
+    _places: tuple[str, str, str] | None = None
 
     def holds(self) -> bool:
         """Whether nothing that it was made from has changed, and all that it names is there."""
         if stamps(self.paths) != self.seen:
             return False
-        return _is_whole(self.environment, self.interpreter)
+        places = self._places
+        if places is None:  # as text, for it is asked before each hot run
+            environment = self.environment
+            complete, python = f"{environment.path}/orq.json", environment.interpreter.path
+            places = self._places = (complete, f"{environment.support}", f"{python}")
+        return _are_whole(*places, self.interpreter)
 
 
 class Memo:
@@ -229,10 +235,19 @@ class Memo:
 
 def _is_whole(environment: Environment, interpreter: object) -> bool:
     """Whether the environment is there, and the interpreter as it was when it was described."""
+    return _are_whole(
+        f"{environment.path}/orq.json",
+        f"{environment.support}",
+        f"{environment.interpreter.path}",
+        interpreter,
+    )
+
+
+def _are_whole(complete: str, support: str, python: str, interpreter: object) -> bool:
     return (
-        os.access(f"{environment.path}/orq.json", os.F_OK)
-        and os.access(environment.support, os.F_OK)
-        and interpreter == _identity(environment.interpreter.path)
+        os.access(complete, os.F_OK)
+        and os.access(support, os.F_OK)
+        and interpreter == _identity(python)
     )
 
 
@@ -276,9 +291,9 @@ def _host_identity() -> str:
     return _identity(Path(getattr(sys, "_base_executable", None) or sys.executable))
 
 
-def _identity(python: Path) -> str:
+def _identity(python: Path | str) -> str:
     try:
-        status = python.stat()
+        status = os.stat(python)
     except OSError:
         return "gone"
     return f"{python} {status.st_size} {status.st_mtime_ns}"
