@@ -55,7 +55,7 @@ class Remembered:
     seen: list[Stamp]
     environment: Environment
     interpreter: str
-    _places: tuple[str, str, str] | None = None
+    _places: tuple[str, str, Path] | None = None
 
     def holds(self) -> bool:
         """Whether nothing that it was made from has changed, and all that it names is there."""
@@ -65,7 +65,7 @@ class Remembered:
         if places is None:  # as text, for it is asked before each hot run
             environment = self.environment
             complete, python = f"{environment.path}/orq.json", environment.interpreter.path
-            places = self._places = (complete, f"{environment.support}", f"{python}")
+            places = self._places = (complete, f"{environment.support}", python)
         return _are_whole(*places, self.interpreter)
 
 
@@ -238,12 +238,12 @@ def _is_whole(environment: Environment, interpreter: object) -> bool:
     return _are_whole(
         f"{environment.path}/orq.json",
         f"{environment.support}",
-        f"{environment.interpreter.path}",
+        environment.interpreter.path,
         interpreter,
     )
 
 
-def _are_whole(complete: str, support: str, python: str, interpreter: object) -> bool:
+def _are_whole(complete: str, support: str, python: Path, interpreter: object) -> bool:
     return (
         os.access(complete, os.F_OK)
         and os.access(support, os.F_OK)
@@ -291,9 +291,9 @@ def _host_identity() -> str:
     return _identity(Path(getattr(sys, "_base_executable", None) or sys.executable))
 
 
-def _identity(python: Path | str) -> str:
+def _identity(python: Path) -> str:
     try:
-        status = os.stat(python)
+        status = python.stat()
     except OSError:
         return "gone"
     return f"{python} {status.st_size} {status.st_mtime_ns}"
