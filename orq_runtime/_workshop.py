@@ -17,8 +17,9 @@ from orq_runtime.settings import Settings
 
 if TYPE_CHECKING:
     from orq_runtime._run.cgroup import Mechanism
+    from orq_runtime._run.command import Commands
     from orq_runtime._run.ground import Grounds
-    from orq_runtime.model.command import Command, CommandEnd
+    from orq_runtime.model.command import Command, CommandEnd, StartedCommand
 
 __all__ = ["Workshop", "supplying"]
 
@@ -78,15 +79,21 @@ class Workshop:
 
     def run(self, command: Command) -> CommandEnd:
         """Run a command to its end. Blocks. Raises `SandboxError` when it could not be started."""
+        return self._commands().run(command)
+
+    def start(self, command: Command) -> StartedCommand:
+        """Have a command start. Raises `SandboxError` where it is known at once that it cannot."""
+        return self._commands().start(command)
+
+    def _commands(self) -> Commands:
         from orq_runtime._run.command import Commands  # start-up budget
 
-        commands = Commands(
+        return Commands(
             isolation=self.isolation,
             grounds=self.grounds,
             mechanism=self.mechanism,
             cache_dir=self._settings.cache_dir,
         )
-        return commands.run(command)
 
     def close(self) -> None:
         """Give back the folders and the groups; nothing may run there any more."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from orq_runtime._run import drive_sync
 from orq_runtime._run.argv import command_request
@@ -32,7 +34,7 @@ from orq_runtime.errors import NeverStarted
 from orq_runtime.model.command import Command, CommandEnd
 from orq_runtime.model.outcome import Outcome
 
-__all__ = ["Commands"]
+__all__ = ["Commands", "Started"]
 
 
 class Commands:
@@ -48,6 +50,11 @@ class Commands:
 
     def run(self, command: Command) -> CommandEnd:
         """Run it to its end. Blocks. Raises `SandboxError` when it could not be started."""
+        with self.start(command) as started:
+            return started.end()
+
+    def start(self, command: Command) -> Started:
+        """Have it start, and go on meanwhile. Raises `SandboxError` where that is known at once."""
         seal = new_seal()
         request = command_request(
             command.argv,
@@ -55,19 +62,13 @@ class Commands:
             folder=command.folder,
             seal=seal,
         )
-        started_ns = time.monotonic_ns()
         slot = self._launched(command)
         try:
-            deadline_ns = started_ns + int(command.limits.wall_seconds * 1e9)
-            machine = Machine(command.limits, deadline_ns=deadline_ns, seal=seal)
             slot.begin(request)
-            drive_sync.run(machine, slot)
-            outcome = self._outcome(command, slot, machine, started_ns)
-            if outcome.verdict == "never_started" and slot.process is not None:
-                raise why_it_died(slot.process, "the guest of a command")
-        finally:
+        except BaseException:
             slot.close()
-        return _end(outcome)
+            raise
+        return Started(command, slot, seal, self._isolation, self._mechanism)
 
     def _launched(self, command: Command) -> Slot:
         bundle = stage(self._cache_dir, command.interpreter)
@@ -103,19 +104,63 @@ class Commands:
             disk_bytes=command.writable_bytes,
         )
 
-    def _outcome(self, command: Command, slot: Slot, machine: Machine, started_ns: int) -> Outcome:
+
+class Started:
+    """A command on its way: a context manager, whose end is the command's. Owns the slot."""
+
+    def __init__(
+        self, command: Command, slot: Slot, seal: bytes, isolation: str, mechanism: Mechanism
+    ) -> None:
+        self._command = command
+        self._slot = slot
+        self._seal = seal
+        self._isolation = isolation
+        self._mechanism = mechanism
+
+    def end(self) -> CommandEnd:
+        """How it ended. Blocks, for as long as its limits say from now.
+
+        Raises `SandboxError` when it could not be started.
+        """
+        limits, slot = self._command.limits, self._slot
+        asked_ns = time.monotonic_ns()
+        deadline_ns = asked_ns + int(limits.wall_seconds * 1e9)
+        machine = Machine(limits, deadline_ns=deadline_ns, seal=self._seal)
+        drive_sync.run(machine, slot)
+        outcome = self._outcome(machine, asked_ns)
+        if outcome.verdict == "never_started" and slot.process is not None:
+            raise why_it_died(slot.process, "the guest of a command")
+        return _end(outcome)
+
+    def close(self) -> None:
+        """End it, and all that it has started. Calling it again does nothing."""
+        self._slot.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _outcome(self, machine: Machine, asked_ns: int) -> Outcome:
+        command = self._command
         seen = Circumstances(
             plan=None,
             is_command=True,
             limits=command.limits,
             start="warm",
             isolation=self._isolation,
-            wall_seconds=(time.monotonic_ns() - started_ns) / 1e9,
+            wall_seconds=(time.monotonic_ns() - asked_ns) / 1e9,
             timings={},
             enforced_by=enforced_by(self._mechanism, self._isolation, command.limits),
-            peak_memory_bytes=slot.leaf.peak_bytes(),
+            peak_memory_bytes=self._slot.leaf.peak_bytes(),
         )
-        return of_group(conclude(machine, seen), slot.leaf, command.limits)
+        return of_group(conclude(machine, seen), self._slot.leaf, command.limits)
 
 
 def _give(folder: Path, uid: int) -> None:

@@ -20,6 +20,7 @@ from packaging.utils import (
 from orq_runtime._dataclass import dataclass
 from orq_runtime._supply import tags
 from orq_runtime._supply.build import Source
+from orq_runtime._supply.interpreters import Interpreters
 from orq_runtime._supply.pins import lock_beside, pins_for, read_lock
 from orq_runtime._supply.pylock import LockFile
 from orq_runtime._supply.requirements import Declared, declared
@@ -37,7 +38,7 @@ from orq_runtime._supply.wheels import LocalWheel
 from orq_runtime.errors import BadComponent, BadRequirement, ResolutionFailed
 from orq_runtime.model.environment import Interpreter, SupplyRequest
 
-__all__ = ["Asked", "check_wheels", "read_request", "required_names", "unfit"]
+__all__ = ["Asked", "check_python", "check_wheels", "read_request", "required_names", "unfit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,25 @@ def unfit(bounds: Iterable[PythonBound], interpreter: Interpreter) -> PythonBoun
         if not SpecifierSet(bound.specifier).contains(version, prereleases=True):
             return bound
     return None
+
+
+def check_python(
+    bounds: Sequence[PythonBound], interpreter: Interpreter, interpreters: Interpreters
+) -> None:
+    """Raise `ResolutionFailed` where a bound is not met, with what here would meet it."""
+    bound = unfit(bounds, interpreter)
+    if bound is None:
+        return
+    found = interpreters.all()
+    fitting = [item for item in found if unfit(bounds, item) is None]
+    version = ".".join(str(part) for part in interpreter.version)
+    there_is = ", ".join(dict.fromkeys(item.minor for item in found))
+    raise ResolutionFailed(
+        f"{bound.origin} requires Python `{bound.specifier}`, and this is {version}",
+        hint=f"choose another interpreter: --python {fitting[0].minor}"
+        if fitting
+        else f"none of this machine fits ({there_is}): install one and name it with --python",
+    )
 
 
 def required_names(requirements: Iterable[Declared], wheels: Iterable[LocalWheel]) -> set[str]:

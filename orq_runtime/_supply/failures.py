@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from orq_runtime._digest import Digest
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime.errors import IndexUnavailable, ResolutionFailed, StoreError
 from orq_runtime.settings import Settings
 
-__all__ = ["forget_failures", "remembered_failure"]
+__all__ = ["forget_failures", "is_remembered", "remembered_failure"]
 
 _RECIPE = 1
 _SECONDS = 10.0
@@ -39,9 +40,7 @@ def remembered_failure(
     if settings.offline:  # no index is asked
         yield
         return
-    digest = Digest("failure", _RECIPE).text("kind", kind).text("key", key)
-    digest.texts("index", (settings.default_index or "", *settings.index, *settings.find_links))
-    path = store.failures / f"{digest.key()}.json"
+    path = _place(store, settings, kind, key)
     if not is_new and (error := _recalled(read_json(path))):
         raise error
     try:
@@ -56,11 +55,23 @@ def remembered_failure(
         raise
 
 
+def is_remembered(store: Store, settings: Settings, kind: str, key: str) -> bool:
+    """Whether the question would be answered by what an index said a moment ago."""
+    document = read_json(_place(store, settings, kind, key))
+    return not settings.offline and _recalled(document) is not None
+
+
 def forget_failures(store: Store) -> None:
     """Ask everything again."""
     if store.failures.is_dir():
         for path in store.failures.iterdir():
             path.unlink(missing_ok=True)
+
+
+def _place(store: Store, settings: Settings, kind: str, key: str) -> Path:
+    digest = Digest("failure", _RECIPE).text("kind", kind).text("key", key)
+    digest.texts("index", (settings.default_index or "", *settings.index, *settings.find_links))
+    return store.failures / f"{digest.key()}.json"
 
 
 def _recalled(document: dict[str, object] | None) -> IndexUnavailable | ResolutionFailed | None:

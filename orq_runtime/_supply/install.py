@@ -10,18 +10,18 @@ Rules of this file:
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from packaging.utils import canonicalize_name
 
 from orq_runtime import _fs
 from orq_runtime._dataclass import dataclass
 from orq_runtime._digest import Digest, is_preimage
-from orq_runtime._supply.bytecode import compile_ahead
+from orq_runtime._supply.compiler import Compiler
+from orq_runtime._supply.distributions import Distribution, distributions, module_names
 from orq_runtime._supply.failures import remembered_failure
+from orq_runtime._supply.frame import empty, lead_scripts, make_frame, site_packages
 from orq_runtime._supply.intact import check_frame, frame_of
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
 from orq_runtime._supply.manifest import write_manifest
@@ -35,10 +35,26 @@ from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import Interpreter
 from orq_runtime.settings import Compile, Settings
 
-__all__ = ["Installed", "Installer", "content_digest", "environment_digest", "read_installed"]
+__all__ = [
+    "Installed",
+    "Installer",
+    "Staging",
+    "content_digest",
+    "environment_digest",
+    "read_installed",
+]
 
-_RECIPE = 3
+_RECIPE = 4
 _UNWORTHY = frozenset({"test", "tests", "testing", "docs", "doc", "examples", "setup", "conftest"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staging:
+    """Where an environment is made: its frame, and who will compile in it, if there is anything."""
+
+    path: Path
+    interpreter: Interpreter
+    compiler: Compiler | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +67,6 @@ class Installed:
     local_modules: tuple[str, ...]
     packages: tuple[Pinned, ...]
     content_key: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Distribution:
-    """One installed distribution: its top-level modules and its Python files."""
-
-    name: str
-    modules: tuple[str, ...]
-    files: tuple[Path, ...]
 
 
 def content_digest(lock: Lock, interpreter: Interpreter) -> Digest:
@@ -82,11 +89,6 @@ def environment_digest(
     """
     digest = content_digest(lock, interpreter).text("base", os.fsdecode(interpreter.path))
     return digest if bytecode == "imports" else digest.text("bytecode", bytecode)
-
-
-def site_packages(path: Path, interpreter: Interpreter) -> Path:
-    """Where an environment's packages lie."""
-    return path / "lib" / f"python{interpreter.minor}" / "site-packages"
 
 
 def read_installed(store: Store, digest: Digest) -> Installed | None:
@@ -129,8 +131,32 @@ class Installer:
         self._runner = runner
         self._sink = sink
 
-    def install(self, lock: Lock, interpreter: Interpreter) -> tuple[Installed, bool]:
-        """The environment of a lock, and whether this call made it. Blocks."""
+    @contextlib.contextmanager
+    def staging(self, interpreter: Interpreter, *, compiles: bool = True) -> Iterator[Staging]:
+        """A place to make an environment, gone at the end. Its compiler gets ready meanwhile.
+
+        Raises `SandboxError` when it is known at once that it cannot be started.
+        """
+        with self._store.scratch() as scratch, contextlib.ExitStack() as stack:
+            path = scratch / "environment"
+            make_frame(path, interpreter)
+            compiler = None
+            if compiles:
+                compiler = stack.enter_context(
+                    Compiler(
+                        self._runner,
+                        scratch=scratch,
+                        python=path / "bin" / "python",
+                        interpreter=interpreter,
+                        read_only=path,
+                    )
+                )
+            yield Staging(path=path, interpreter=interpreter, compiler=compiler)
+
+    def install(
+        self, lock: Lock, interpreter: Interpreter, staging: Staging | None = None
+    ) -> tuple[Installed, bool]:
+        """The environment of a lock, and whether this call made it, in that place. Blocks."""
         digest = environment_digest(lock, interpreter, self._settings.compile)
         key = digest.key()
         if installed := read_installed(self._store, digest):
@@ -139,15 +165,14 @@ class Installer:
         with exclusively(self._store, self._sink, "environment", key, subject=key, what=what):
             if installed := read_installed(self._store, digest):
                 return installed, False
-            with self._store.scratch() as scratch:
-                staged = scratch / "environment"
-                with remembered_failure(self._store, self._settings, "install", key):
-                    self._fill(staged, lock, interpreter, key)
-                self._describe(staged, digest, lock, interpreter, scratch)
-                write_manifest(staged)
+            with contextlib.ExitStack() as stack:
+                if staging is None:
+                    made = self.staging(interpreter, compiles=bool(lock.packages))
+                    staging = stack.enter_context(made)
+                self._make(staging, digest, lock)
                 self._sink(Event(phase="publish", state="started", subject=key))
                 self._store.touch(key)  # before it has a name: a cleaning by age must not take it
-                _fs.publish(staged, self._store.environments / key)
+                _fs.publish(staging.path, self._store.environments / key)
                 self._sink(Event(phase="publish", state="done", subject=key))
             installed = read_installed(self._store, digest)  # still locked: no cleaning takes it
         if installed is None:
@@ -156,37 +181,40 @@ class Installer:
             )
         return installed, True
 
-    def _fill(self, staged: Path, lock: Lock, interpreter: Interpreter, key: str) -> None:
-        total = len(lock.packages)
+    def _make(self, staging: Staging, digest: Digest, lock: Lock) -> None:
+        staged, interpreter = staging.path, staging.interpreter
+        total, key = len(lock.packages), digest.key()
         self._sink(Event(phase="install", state="started", subject=key, total=total))
-        self._frame(staged, interpreter)
         if lock.packages:
-            frame = frame_of(staged)
-            listed = staged.with_name("lock.txt")
-            listed.write_text("".join(self._line(item) for item in lock.packages), "utf-8")
-            arguments = ["pip", "install", "--python", str(staged / "bin" / "python"), "--no-deps"]
-            arguments += ["--require-hashes", "--no-build", "--no-config", "-r", str(listed)]
-            site = site_packages(staged, interpreter)
-            before = set(site.iterdir())
-
-            def start_anew() -> None:
-                # uv starts this interpreter, which would run the `.pth` files of a first attempt
-                if set(site.iterdir()) != before:
-                    _fs.remove_tree(staged)
-                    self._frame(staged, interpreter)
-                    frame.update(frame_of(staged))
-
-            sizes = {item.name: item.size for item in lock.packages}
-            self._uv.run_cached_first("install", arguments, sizes=sizes, before_second=start_anew)
-            check_frame(staged, frame, interpreter)
-        (staged / ".lock").unlink(missing_ok=True)
+            with remembered_failure(self._store, self._settings, "install", key):
+                self._fill(staged, lock, interpreter)
         self._sink(Event(phase="install", state="done", subject=key, done=total, total=total))
+        site = site_packages(staged, interpreter)
+        found = distributions(site)
+        _describe(staged, digest, lock, interpreter, found)
+        if staging.compiler is not None:
+            self._compile(staging.compiler, site, lock, found)
+        write_manifest(staged)
 
-    def _frame(self, staged: Path, interpreter: Interpreter) -> None:
-        """An empty environment."""
-        arguments = ["venv", str(staged), "--python", str(interpreter.path), "--relocatable"]
-        arguments += ["--no-project", "--no-config", "--prompt", "orq"]
-        self._uv.run("install", arguments)
+    def _fill(self, staged: Path, lock: Lock, interpreter: Interpreter) -> None:
+        frame = frame_of(staged)
+        listed = staged.with_name("lock.txt")
+        listed.write_text("".join(self._line(item) for item in lock.packages), "utf-8")
+        arguments = ["pip", "install", "--python", str(interpreter.path), "--prefix", str(staged)]
+        arguments += ["--no-deps", "--require-hashes", "--no-build", "--no-config"]
+        arguments += ["-r", str(listed)]
+        sizes = {item.name: item.size for item in lock.packages}
+
+        def start_anew() -> None:
+            if any(site_packages(staged, interpreter).iterdir()):
+                empty(staged)
+                make_frame(staged, interpreter)
+                frame.update(frame_of(staged))
+
+        self._uv.run_cached_first("install", arguments, sizes=sizes, before_second=start_anew)
+        (staged / ".lock").unlink(missing_ok=True)
+        check_frame(staged, frame, interpreter)
+        lead_scripts(staged, interpreter)
 
     def _line(self, item: Pinned) -> str:
         hashes = " ".join(f"--hash={digest}" for digest in item.digests)
@@ -199,108 +227,57 @@ class Installer:
         # the digest of the file that is there: a rebuilt wheel has the content and not the bytes
         return f"{item.name} @ {path.as_uri()} --hash={document['digest']}\n"
 
-    def _describe(
-        self, staged: Path, digest: Digest, lock: Lock, interpreter: Interpreter, scratch: Path
-    ) -> None:
-        site = site_packages(staged, interpreter)
-        distributions = _distributions(site)
-        local = {item.name for item in lock.packages if item.content is not None}
-        mine = [item for item in distributions if item.name in local]
-        others = [item for item in distributions if item.name not in local]
-        direct = [item for item in others if item.name in lock.direct]
-        has_all = self._settings.compile == "all"
-        self._compile(
-            staged,
-            scratch,
-            interpreter,
-            modules=[]
-            if has_all
-            else [name for name in _modules(direct) if name.lower() not in _UNWORTHY],
-            files=[path for item in (distributions if has_all else mine) for path in item.files],
-        )
-        write_json(
-            staged / "orq.json",
-            {
-                "modules": _modules(others),
-                "local_modules": _modules(mine),
-                "packages": pins_document(lock.packages),
-                "direct": list(lock.direct),
-                "content_key": content_digest(lock, interpreter).key(),
-                "interpreter": {
-                    "path": str(interpreter.path),
-                    "version": ".".join(map(str, interpreter.version)),
-                },
-                "preimage": digest.preimage(),
-            },
-        )
-
     def _compile(
-        self,
-        staged: Path,
-        scratch: Path,
-        interpreter: Interpreter,
-        *,
-        modules: Sequence[str],
-        files: Sequence[Path],
+        self, compiler: Compiler, site: Path, lock: Lock, found: Sequence[Distribution]
     ) -> None:
-        if not modules and not files:
+        has_all = self._settings.compile == "all"
+        mine, others = _parted(lock, found)
+        direct = [item for item in others if item.name in lock.direct]
+        names = [] if has_all else [n for n in module_names(direct) if n.lower() not in _UNWORTHY]
+        files = [path for item in (found if has_all else mine) for path in item.files]
+        if not names and not files:
             return
-        count = len(modules)
-        self._sink(Event(phase="compile", state="started", subject=" ".join(modules), total=count))
-        made = compile_ahead(
-            self._runner,
-            scratch=scratch,
-            python=(str(staged / "bin" / "python"),),
-            interpreter=interpreter,
-            root=site_packages(staged, interpreter),
-            read_only=(staged,),
-            modules=modules,
-            files=files,
-        )
+        count = len(names)
+        self._sink(Event(phase="compile", state="started", subject=" ".join(names), total=count))
+        made = compiler.compile(site, modules=names, files=files)
         failed = made.failed
         if failed is None:
-            failed = {" ".join(modules): made.end.message or "its import ended the process"}
+            failed = {" ".join(names): made.end.message or "its import ended the process"}
         for name, reason in failed.items():
             message = f"not compiled ahead: `{name}` ({reason})"
             self._sink(Event(phase="compile", state="moved", subject=name, message=message))
         self._sink(Event(phase="compile", state="done", done=count, total=count))
 
 
-def _modules(distributions: Sequence[_Distribution]) -> list[str]:
-    return sorted({name for item in distributions for name in item.modules})
+def _describe(
+    staged: Path,
+    digest: Digest,
+    lock: Lock,
+    interpreter: Interpreter,
+    found: Sequence[Distribution],
+) -> None:
+    mine, others = _parted(lock, found)
+    write_json(
+        staged / "orq.json",
+        {
+            "modules": module_names(others),
+            "local_modules": module_names(mine),
+            "packages": pins_document(lock.packages),
+            "direct": list(lock.direct),
+            "content_key": content_digest(lock, interpreter).key(),
+            "interpreter": {
+                "path": str(interpreter.path),
+                "version": ".".join(map(str, interpreter.version)),
+            },
+            "preimage": digest.preimage(),
+        },
+    )
 
 
-def _distributions(site: Path) -> list[_Distribution]:
-    found: list[_Distribution] = []
-    for folder in sorted(site.glob("*.dist-info")):
-        record = folder / "RECORD"
-        if not record.is_file():
-            continue
-        with open(record, encoding="utf-8", newline="") as file:
-            names = [row[0] for row in csv.reader(file) if row]
-        stem = folder.name.removesuffix(".dist-info").rpartition("-")[0]
-        found.append(
-            _Distribution(
-                name=canonicalize_name(stem),
-                modules=_top_level(names),
-                files=tuple(
-                    site / name for name in names if name.endswith(".py") and ".." not in name
-                ),
-            )
-        )
-    return found
-
-
-def _top_level(names: Sequence[str]) -> tuple[str, ...]:
-    """The importable top-level names among the paths of a RECORD."""
-    found: set[str] = set()
-    for name in names:
-        first, slash, rest = name.partition("/")
-        if slash:
-            if rest.endswith((".py", ".so", ".pyi")) and not first.endswith(
-                (".dist-info", ".data")
-            ):
-                found.add(first)
-        elif first.endswith((".py", ".so")):
-            found.add(first.partition(".")[0])
-    return tuple(sorted(n for n in found if n.isidentifier() and n != "__pycache__"))
+def _parted(
+    lock: Lock, found: Sequence[Distribution]
+) -> tuple[list[Distribution], list[Distribution]]:
+    """The distributions that came of local wheels, and the others."""
+    local = {item.name for item in lock.packages if item.content is not None}
+    mine = [item for item in found if item.name in local]
+    return mine, [item for item in found if item.name not in local]

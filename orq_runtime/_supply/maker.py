@@ -9,19 +9,29 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from orq_runtime._supply.asked import Asked, check_wheels, read_request, required_names, unfit
+from orq_runtime._supply.asked import (
+    Asked,
+    check_python,
+    check_wheels,
+    read_request,
+    required_names,
+    unfit,
+)
 from orq_runtime._supply.build import BUILD_KIT, Builder, Source, source_of
 from orq_runtime._supply.explain import Before, explained
 from orq_runtime._supply.failures import forget_failures
+from orq_runtime._supply.frame import site_packages
 from orq_runtime._supply.indexes import index_digest
 from orq_runtime._supply.install import (
     Installed,
     Installer,
+    Staging,
     environment_digest,
     read_installed,
-    site_packages,
 )
 from orq_runtime._supply.interpreters import Interpreters
 from orq_runtime._supply.lock import Lock, lock_of
@@ -43,7 +53,12 @@ from orq_runtime._supply.uv import Uv
 from orq_runtime._supply.vendoring import fill_vendor
 from orq_runtime._supply.waiting import making
 from orq_runtime._supply.wheels import LocalWheel
-from orq_runtime.errors import InternalError, RequestError, ResolutionFailed, StoreError
+from orq_runtime.errors import (
+    InternalError,
+    RequestError,
+    SandboxError,
+    StoreError,
+)
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import (
@@ -229,7 +244,7 @@ class Maker:
         fitting = (found for found in self._interpreters.all() if not unfit(asked.bounds, found))
         other = next(fitting, None) if wanted is None else None
         if other is None:
-            self._check_python(asked.bounds, asked.interpreter)
+            check_python(asked.bounds, asked.interpreter, self._interpreters)
             raise InternalError("an interpreter that does not fit was let pass")
         note = f"Python {other.minor} is used: {bound.origin} requires `{bound.specifier}`"
         self._sink(Event(phase="resolve", state="moved", message=note))
@@ -285,19 +300,32 @@ class Maker:
 
     def _made(self, asked: Asked, freshness: Freshness) -> Environment:
         spec = self._spec(asked, self._local_wheels(asked), freshness)
-        mode = self._settings.lock_mode
-        lock = None if freshness.is_new else lock_at_hand(asked, spec, mode)
-        if lock is None:
-            lock = self._source_only.resolve(
-                spec, lambda one: self._resolver.resolve(one, freshness=freshness)
-            )
-            check_held(lock, asked, mode)
-        else:
-            lock = self._source_only.completed(lock, spec)
-        return self._installed(lock, asked.interpreter)
+        with self._staging(spec) as staging:
+            mode = self._settings.lock_mode
+            lock = None if freshness.is_new else lock_at_hand(asked, spec, mode)
+            if lock is None:
+                lock = self._source_only.resolve(
+                    spec, lambda one: self._resolver.resolve(one, freshness=freshness)
+                )
+                check_held(lock, asked, mode)
+            else:
+                lock = self._source_only.completed(lock, spec)
+            return self._installed(lock, asked.interpreter, staging)
 
-    def _installed(self, lock: Lock, interpreter: Interpreter) -> Environment:
-        installed, made = self._installer.install(lock, interpreter)
+    @contextlib.contextmanager
+    def _staging(self, spec: Spec) -> Iterator[Staging | None]:
+        """A place for the environment, made while it is found out what belongs into it."""
+        with contextlib.ExitStack() as stack:
+            staging = None
+            if (spec.requirements or spec.local) and not self._resolver.is_refused(spec):
+                with contextlib.suppress(SandboxError):  # raised when there is need for it
+                    staging = stack.enter_context(self._installer.staging(spec.interpreter))
+            yield staging
+
+    def _installed(
+        self, lock: Lock, interpreter: Interpreter, staging: Staging | None = None
+    ) -> Environment:
+        installed, made = self._installer.install(lock, interpreter, staging)
         support = self._support.layer(interpreter)
         return _environment(installed, support, interpreter, made=made)
 
@@ -330,7 +358,7 @@ class Maker:
             for wheel in wheels
             if wheel.requires_python
         ]
-        self._check_python(bounds, asked.interpreter)
+        check_python(bounds, asked.interpreter, self._interpreters)
         return Spec(
             requirements=asked.requirements,
             constraints=asked.constraints,
@@ -340,23 +368,6 @@ class Maker:
             interpreter=asked.interpreter,
             index_digest=index_digest(self._settings),
             exclude_newer=self._settings.exclude_newer,
-        )
-
-    def _check_python(
-        self, bounds: tuple[PythonBound, ...] | list[PythonBound], interpreter: Interpreter
-    ) -> None:
-        bound = unfit(bounds, interpreter)
-        if bound is None:
-            return
-        found = self._interpreters.all()
-        fitting = [item for item in found if unfit(bounds, item) is None]
-        version = ".".join(str(part) for part in interpreter.version)
-        there_is = ", ".join(dict.fromkeys(item.minor for item in found))
-        raise ResolutionFailed(
-            f"{bound.origin} requires Python `{bound.specifier}`, and this is {version}",
-            hint=f"choose another interpreter: --python {fitting[0].minor}"
-            if fitting
-            else f"none of this machine fits ({there_is}): install one and name it with --python",
         )
 
 

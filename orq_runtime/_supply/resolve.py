@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from orq_runtime._dataclass import dataclass, replace
 from orq_runtime._digest import Digest, is_preimage
-from orq_runtime._supply.failures import remembered_failure
+from orq_runtime._supply.failures import is_remembered, remembered_failure
 from orq_runtime._supply.lock import Lock, Pinned, lock_document, lock_of
 from orq_runtime._supply.pylock import bare_url, preferences_text, read_pylock
 from orq_runtime._supply.requirements import Declared
@@ -132,6 +132,10 @@ class Resolver:
         if document is None or not is_preimage(document.get("preimage"), digest):
             return None
         return with_local(lock_of(document), spec)
+
+    def is_refused(self, spec: Spec) -> bool:
+        """Whether an index could not give it a moment ago, so that it is not asked now."""
+        return is_remembered(self._store, self._settings, "resolve", spec.digest().key())
 
     def resolve(
         self,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from orq_runtime import _fs
 from orq_runtime._digest import Digest
-from orq_runtime._supply.bytecode import compile_ahead
+from orq_runtime._supply.compiler import Compiler
+from orq_runtime._supply.frame import empty
 from orq_runtime._supply.interpreters import Interpreters
 from orq_runtime._supply.manifest import write_manifest
 from orq_runtime._supply.runner import tail
@@ -124,8 +125,12 @@ class Support:
             with self._store.scratch() as scratch:
                 staged = scratch / "support"
                 staged.mkdir()
-                self._fill(staged, interpreter)
-                self._compile(staged, interpreter, scratch)
+                with self._compiler(staged, interpreter, scratch) as compiler:
+                    self._fill(staged, interpreter)
+                    made = compiler.compile(staged, files=sorted(staged.rglob("*.py")))
+                if not made.end.ok:
+                    said = tail(made.end) or made.end.message
+                    raise SupplyError(f"the support layer does not compile:\n{said}")
                 write_manifest(staged)
                 _fs.publish(staged, path)
             self._sink(Event(phase="support", state="done", subject=interpreter.minor))
@@ -134,8 +139,7 @@ class Support:
     def _fill(self, staged: Path, interpreter: Interpreter) -> None:
         if self._keys.is_like_host(interpreter) and _copy(self._keys.installed(), staged):
             return
-        shutil.rmtree(staged)
-        staged.mkdir()
+        empty(staged)
         self._uv.run(
             "support",
             [
@@ -156,19 +160,14 @@ class Support:
         shutil.rmtree(staged / "bin", ignore_errors=True)
         (staged / ".lock").unlink(missing_ok=True)
 
-    def _compile(self, staged: Path, interpreter: Interpreter, scratch: Path) -> None:
-        made = compile_ahead(
+    def _compiler(self, staged: Path, interpreter: Interpreter, scratch: Path) -> Compiler:
+        return Compiler(
             self._runner,
             scratch=scratch,
-            python=(str(interpreter.path), "-S"),
+            python=interpreter.path,
             interpreter=interpreter,
-            root=staged,
-            read_only=(staged,),
-            files=sorted(staged.rglob("*.py")),
+            read_only=staged,
         )
-        if not made.end.ok:
-            said = tail(made.end) or made.end.message
-            raise SupplyError(f"the support layer does not compile:\n{said}")
 
 
 def _pinned(interpreter: Interpreter) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from orq_runtime.model.limits import GIB, Limits
 from orq_runtime.model.outcome import Usage
 from orq_runtime.model.policy import Network
 
-__all__ = ["Command", "CommandEnd", "CommandRunner"]
+__all__ = ["Command", "CommandEnd", "CommandRunner", "StartedCommand"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,21 @@ class CommandEnd:
         return self.verdict == "ok"
 
 
+class StartedCommand(Protocol):
+    """A command on its way, owned by whoever started it."""
+
+    def end(self) -> CommandEnd:
+        """How it ended. Blocks, for as long as its limits say from now.
+
+        Raises `SandboxError` when it could not be started.
+        """
+        ...
+
+    def close(self) -> None:
+        """End it, and all that it has started. Calling it again does nothing."""
+        ...
+
+
 class CommandRunner(Protocol):
     """Runs commands behind the wall. Safe for several threads."""
 
@@ -74,4 +89,8 @@ class CommandRunner(Protocol):
 
     def run(self, command: Command) -> CommandEnd:
         """Run it to its end. Blocks. Raises `SandboxError` when it could not be started."""
+        ...
+
+    def start(self, command: Command) -> StartedCommand:
+        """Have it start, and go on meanwhile. Raises `SandboxError` where that is known at once."""
         ...

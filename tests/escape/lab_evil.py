@@ -12,7 +12,7 @@ import pytest
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import Workshop
 from orq_runtime.errors import OrqRuntimeError
-from orq_runtime.model.command import Command, CommandEnd
+from orq_runtime.model.command import Command, CommandEnd, StartedCommand
 from orq_runtime.model.environment import Environment, SupplyRequest
 from orq_runtime.model.limits import MIB
 from tests.supply_fixtures import Recorder, Shop, make_component, source_files, store_names
@@ -31,8 +31,15 @@ class Small:
         return self._workshop.isolation
 
     def run(self, command: Command) -> CommandEnd:
-        limits = replace(command.limits, wall_seconds=8.0, memory_bytes=256 * MIB)
-        return self._workshop.run(replace(command, limits=limits, writable_bytes=64 * MIB))
+        return self._workshop.run(_little(command))
+
+    def start(self, command: Command) -> StartedCommand:
+        return self._workshop.start(_little(command))
+
+
+def _little(command: Command) -> Command:
+    limits = replace(command.limits, wall_seconds=8.0, memory_bytes=256 * MIB)
+    return replace(command, limits=limits, writable_bytes=64 * MIB)
 
 
 def supplier_in(shop: Shop, heard: Recorder | None = None) -> Supplier:

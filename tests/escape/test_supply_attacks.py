@@ -17,7 +17,7 @@ from orq_runtime.errors import (
     ResolutionFailed,
     WallUnavailable,
 )
-from orq_runtime.model.command import Command, CommandEnd
+from orq_runtime.model.command import Command, CommandEnd, StartedCommand
 from orq_runtime.model.environment import SupplyRequest
 from tests.escape.lab_evil import evil, refusal, supplier_in, supply_in
 from tests.supply_fixtures import (
@@ -187,22 +187,22 @@ _IMPORTS = {
     "the report is a link": "import os; os.symlink('/etc/shadow', 'report.json'); os._exit(0)",
     "the report is too deep": "import os; open('report.json', 'w').write('[' * 99999); os._exit(0)",
     "bytecode is a link": (
-        "import os, sys\nat = sys.pycache_prefix + os.path.dirname(__file__)\n"
+        "import os, sys\nat = os.getcwd() + '/pyc' + os.path.dirname(__file__)\n"
         "os.makedirs(at, exist_ok=True)\n"
         "os.symlink('/etc/shadow', at + '/evil.%s.pyc' % sys.implementation.cache_tag)\n"
     ),
     "bytecode is a pipe": (
-        "import os, sys\nat = sys.pycache_prefix + os.path.dirname(__file__)\n"
+        "import os, sys\nat = os.getcwd() + '/pyc' + os.path.dirname(__file__)\n"
         "os.makedirs(at, exist_ok=True)\n"
         "os.mkfifo(at + '/evil.%s.pyc' % sys.implementation.cache_tag)\n"
     ),
     "bytecode's folder is a link": (
-        "import os, sys\nat = sys.pycache_prefix + os.path.dirname(__file__)\n"
+        "import os, sys\nat = os.getcwd() + '/pyc' + os.path.dirname(__file__)\n"
         "os.makedirs(os.path.dirname(at), exist_ok=True)\n"
         "os.path.isdir(at) and os.rename(at, at + 'x')\nos.symlink('/etc', at)\n"
     ),
     "bytecode for what is not there": (
-        "import os, sys\nat = sys.pycache_prefix + os.path.dirname(__file__) + '/other'\n"
+        "import os, sys\nat = os.getcwd() + '/pyc' + os.path.dirname(__file__) + '/other'\n"
         "os.makedirs(at)\nopen(at + '/x.%s.pyc' % sys.implementation.cache_tag, 'w')\n"
     ),
 }
@@ -232,6 +232,9 @@ class _NoWall:
         raise WallUnavailable("no wall here")
 
     def run(self, command: Command) -> CommandEnd:
+        raise WallUnavailable(f"no wall here for `{command.argv[0]}`")
+
+    def start(self, command: Command) -> StartedCommand:
         raise WallUnavailable(f"no wall here for `{command.argv[0]}`")
 
 
