@@ -48,13 +48,19 @@ def filled(command: Sequence[str], texts: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def command_request(
-    argv: Sequence[str], *, environ: Mapping[str, str], folder: Path | None, seal: bytes
+    argv: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    folder: Path | None,
+    seal: bytes,
+    source: str | None = None,
 ) -> bytes:
     """The REQUEST of a command; without a folder it starts in the run's own."""
     document = {
         "argv": list(argv),
         "environ": dict(environ),
         "folder": None if folder is None else str(folder),
+        "source": source,
     }
     return wire.frame(wire.REQUEST, seal + json.dumps(document).encode())
 

@@ -61,6 +61,7 @@ class Commands:
             environ={**GUEST_VARIABLES, **command.environ},
             folder=command.folder,
             seal=seal,
+            source=command.source,
         )
         slot = self._launched(command)
         try:

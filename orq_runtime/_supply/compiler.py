@@ -87,8 +87,11 @@ if children is None:
 for child in children:
     os.waitpid(child, 0)
 if plan["modules"]:
-    import site
-    site.main()
+    import site  # as it would have it at an ordinary start of the environment's interpreter
+    sys.prefix = sys.exec_prefix = plan["prefix"]
+    sys.executable = sys.prefix + "/bin/python"
+    site.PREFIXES[:] = [sys.prefix]
+    site.addsitedir(plan["root"][:-1])
     importlib.machinery.SourceFileLoader._cache_bytecode = cache
     sys.dont_write_bytecode = False
 for name in plan["modules"]:
@@ -114,7 +117,7 @@ class Compiled:
 class Compiler:
     """One process that gets ready to compile, once. A context manager, which ends it.
 
-    `python` is the program with its options; it must be there, `read_only` may be filled later.
+    `place` is the folder of all that will be compiled: it is there, and may be filled later.
     Raises `SandboxError` when it is known at once that it cannot be started.
     """
 
@@ -123,20 +126,21 @@ class Compiler:
         runner: CommandRunner,
         *,
         scratch: Path,
-        python: Path,
         interpreter: Interpreter,
-        read_only: Path,
+        place: Path,
     ) -> None:
         self._cache_tag = interpreter.cache_tag
+        self._place = place
         self._work = work = workplace(scratch, "compile")
         environment = clean_environment(work)
         os.mkfifo(work / "go", 0o600)
         command = Command(
-            argv=(str(python), "-I", "-S", "-B", "-c", _PROGRAM, str(work)),
+            argv=("compiler", str(work)),
+            source=_PROGRAM,
             interpreter=interpreter,
             environ=environment,
             folder=work,
-            read_only=(read_only,),
+            read_only=(place,),
             writable=work,
             limits=COMPILE_LIMITS,
         )
@@ -157,6 +161,7 @@ class Compiler:
         """
         plan = {
             "root": f"{root}/",
+            "prefix": str(self._place),
             "modules": [*modules],
             "files": [str(file) for file in files],
             "processes": min(len(os.sched_getaffinity(0)), 4, 1 + len(files) // 50),

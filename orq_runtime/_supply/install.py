@@ -143,13 +143,7 @@ class Installer:
             compiler = None
             if compiles:
                 compiler = stack.enter_context(
-                    Compiler(
-                        self._runner,
-                        scratch=scratch,
-                        python=path / "bin" / "python",
-                        interpreter=interpreter,
-                        read_only=path,
-                    )
+                    Compiler(self._runner, scratch=scratch, interpreter=interpreter, place=path)
                 )
             yield Staging(path=path, interpreter=interpreter, compiler=compiler)
 

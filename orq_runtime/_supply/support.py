@@ -125,7 +125,9 @@ class Support:
             with self._store.scratch() as scratch:
                 staged = scratch / "support"
                 staged.mkdir()
-                with self._compiler(staged, interpreter, scratch) as compiler:
+                with Compiler(
+                    self._runner, scratch=scratch, interpreter=interpreter, place=staged
+                ) as compiler:
                     self._fill(staged, interpreter)
                     made = compiler.compile(staged, files=sorted(staged.rglob("*.py")))
                 if not made.end.ok:
@@ -159,15 +161,6 @@ class Support:
         )
         shutil.rmtree(staged / "bin", ignore_errors=True)
         (staged / ".lock").unlink(missing_ok=True)
-
-    def _compiler(self, staged: Path, interpreter: Interpreter, scratch: Path) -> Compiler:
-        return Compiler(
-            self._runner,
-            scratch=scratch,
-            python=interpreter.path,
-            interpreter=interpreter,
-            read_only=staged,
-        )
 
 
 def _pinned(interpreter: Interpreter) -> tuple[str, ...]:

@@ -27,13 +27,15 @@ class Command:
     it, an ordinary userland and `read_only`. `writable` is the one folder of the host it may write:
     it must be the caller's own, belongs to the run's user meanwhile, and what lies in it afterwards
     is a stranger's. It may hold `writable_bytes`. `folder` is where the program starts; None is a
-    private, empty one.
+    private, empty one. `source` is Python that the wall's own interpreter runs, as `-I -S` has it,
+    in place of a program: `argv` is then what it finds in `sys.argv`.
     """
 
     argv: tuple[str, ...]
     interpreter: Interpreter
     environ: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
+    source: str | None = None
     read_only: tuple[Path, ...] = ()
     writable: Path | None = None
     writable_bytes: int = 4 * GIB

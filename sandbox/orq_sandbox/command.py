@@ -6,6 +6,7 @@ Rules of this file:
    over, FAILURE says that there is none to do so. There is no RESULT: how it ends is the answer.
 2. The program gets descriptors 0, 1 and 2, every signal at its default, and the variables of its
    request; nothing of this process but its walls is left to it.
+3. Python that comes with the request runs in this process: its interpreter and its walls are there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import typing
 
 from orq_sandbox import wire
@@ -37,8 +39,10 @@ def serve(request: socket.socket, result: int, rooms: typing.Tuple[str, str]) ->
     variables = dict({"HOME": rooms[0], "TMPDIR": rooms[1]}, **asked["environ"])
     try:
         os.chdir(asked["folder"] or rooms[0])
-        program = _found(asked["argv"][0], variables)
         os.umask(_UMASK)  # what it leaves behind is read by others than this user
+        if asked.get("source") is not None:
+            _run(asked, variables, request, result)
+        program = _found(asked["argv"][0], variables)
         for number in _IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
         request.send(wire.frame(wire.BEGAN))
@@ -46,6 +50,28 @@ def serve(request: socket.socket, result: int, rooms: typing.Tuple[str, str]) ->
     except (OSError, ValueError) as error:
         said = {"verdict": "not_found", "message": clip("cannot run the command: %s" % error)}
         os.write(result, wire.frame(wire.FAILURE, seal + json.dumps(said).encode()))
+    os._exit(0)
+
+
+def _run(
+    asked: typing.Mapping[str, typing.Any],
+    variables: typing.Mapping[str, str],
+    request: socket.socket,
+    result: int,
+) -> None:
+    """Run Python that comes with the request, in this process. Never returns."""
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.argv[:] = asked["argv"]
+    program = compile(asked["source"], asked["argv"][0], "exec")
+    request.send(wire.frame(wire.BEGAN))
+    request.close()
+    os.close(result)
+    try:
+        exec(program, vars(sys.modules["__main__"]))  # the host's own; the wall is around it
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
     os._exit(0)
 
 
