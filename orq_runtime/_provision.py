@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orq_runtime import _fs
 from orq_runtime._run.bundle import stage
+from orq_runtime._run.guest import Guests
 from orq_runtime._supply import Remembered, Supplier
 from orq_runtime._supply.store import Lease
 from orq_runtime.errors import RequestError, StoreError
@@ -33,8 +34,9 @@ class NotAtHand(Exception):
 class Provision:
     """Requests, leases and bundles of one session. Safe for several threads."""
 
-    def __init__(self, *, settings: Settings, supplier: Supplier) -> None:
+    def __init__(self, *, settings: Settings, supplier: Supplier, guests: Guests) -> None:
         self._settings = settings
+        self._guests = guests
         self._supplier = supplier
         self._lock = threading.Lock()
         self._leases: dict[str, Lease] = {}
@@ -86,7 +88,7 @@ class Provision:
     def environment(self, request: SupplyRequest) -> Environment:
         """The environment, leased until `close`: zygotes and spares live in it. Blocks."""
         for is_last in (False, False, False, True):
-            environment = self._supplier.supply(request)
+            environment = self._supplier.supply(request, on_filled=self._expect)
             with self._lock:
                 if environment.key in self._leases:
                     return environment
@@ -98,6 +100,10 @@ class Provision:
                 else:
                     return environment
         raise AssertionError("the loop returns or raises")
+
+    def _expect(self, interpreter: Interpreter) -> None:
+        """Have a guest start for the run that follows: it is ready when the environment is."""
+        self._guests.start_ahead(interpreter.path, self.bundle(interpreter))
 
     def environment_at_hand(self, request: SupplyRequest) -> Environment:
         """The same without blocking. Raises `NotAtHand`."""

@@ -107,7 +107,7 @@ class Session:
             zygotes=keeps.zygotes,
             idle_seconds=keeps.idle_seconds,
         )
-        self._provision = Provision(settings=settings, supplier=self.supplier)
+        self._provision = Provision(settings=settings, supplier=self.supplier, guests=self._guests)
         self._preparations = Preparations(
             self._provision,
             tier=self.isolation,

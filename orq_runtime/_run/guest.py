@@ -43,9 +43,10 @@ class Guests:
         self._ahead: dict[tuple[Path, Path], _Waiting] = {}
 
     def start_ahead(self, python: Path, bundle: Path) -> None:
-        """Have a guest wait for its orders; one that cannot start is not missed."""
-        with contextlib.suppress(NeverStarted):
-            self._ahead[python, bundle] = _start(python, bundle)
+        """Have a guest wait for its orders, if none does; one that cannot start is not missed."""
+        with self._lock, contextlib.suppress(NeverStarted):
+            if (python, bundle) not in self._ahead:
+                self._ahead[python, bundle] = _start(python, bundle)
 
     def order(
         self,

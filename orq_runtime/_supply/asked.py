@@ -38,7 +38,15 @@ from orq_runtime._supply.wheels import LocalWheel
 from orq_runtime.errors import BadComponent, BadRequirement, ResolutionFailed
 from orq_runtime.model.environment import Interpreter, SupplyRequest
 
-__all__ = ["Asked", "check_python", "check_wheels", "read_request", "required_names", "unfit"]
+__all__ = [
+    "Asked",
+    "check_python",
+    "check_wheels",
+    "read_request",
+    "required_names",
+    "unfit",
+    "wanted_by_name",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +163,15 @@ def required_names(requirements: Iterable[Declared], wheels: Iterable[LocalWheel
     for wheel in wheels:
         names |= {canonicalize_name(item.name) for _, item in _metadata(wheel)}
     return names
+
+
+def wanted_by_name(asked: Asked, wheels: Sequence[LocalWheel]) -> list[Source]:
+    """Components that are packages only on demand, when something demands them by name."""
+    provided = {wheel.origin for wheel in wheels}
+    names = required_names(asked.requirements, wheels)
+    return [
+        source for name, source in asked.by_name if name in names and source.origin not in provided
+    ]
 
 
 def check_wheels(wheels: Sequence[LocalWheel], interpreter: Interpreter) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from orq_runtime import _fs
@@ -38,6 +38,7 @@ from orq_runtime.settings import Compile, Settings
 __all__ = [
     "Installed",
     "Installer",
+    "OnFilled",
     "Staging",
     "content_digest",
     "environment_digest",
@@ -47,6 +48,8 @@ __all__ = [
 _RECIPE = 4
 _UNWORTHY = frozenset({"test", "tests", "testing", "docs", "doc", "examples", "setup", "conftest"})
 
+OnFilled = Callable[[Interpreter], None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
@@ -55,6 +58,7 @@ class Staging:
     path: Path
     interpreter: Interpreter
     compiler: Compiler | None
+    on_filled: OnFilled | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +136,17 @@ class Installer:
         self._sink = sink
 
     @contextlib.contextmanager
-    def staging(self, interpreter: Interpreter, *, compiles: bool = True) -> Iterator[Staging]:
+    def staging(
+        self,
+        interpreter: Interpreter,
+        *,
+        compiles: bool = True,
+        on_filled: OnFilled | None = None,
+    ) -> Iterator[Staging]:
         """A place to make an environment, gone at the end. Its compiler gets ready meanwhile.
 
-        Raises `SandboxError` when it is known at once that it cannot be started.
+        `on_filled` is called when all is in it but bytecode. Raises `SandboxError` when it
+        is known at once that it cannot be started.
         """
         with self._store.scratch() as scratch, contextlib.ExitStack() as stack:
             path = scratch / "environment"
@@ -145,7 +156,9 @@ class Installer:
                 compiler = stack.enter_context(
                     Compiler(self._runner, scratch=scratch, interpreter=interpreter, place=path)
                 )
-            yield Staging(path=path, interpreter=interpreter, compiler=compiler)
+            yield Staging(
+                path=path, interpreter=interpreter, compiler=compiler, on_filled=on_filled
+            )
 
     def install(
         self, lock: Lock, interpreter: Interpreter, staging: Staging | None = None
@@ -183,6 +196,8 @@ class Installer:
             with remembered_failure(self._store, self._settings, "install", key):
                 self._fill(staged, lock, interpreter)
         self._sink(Event(phase="install", state="done", subject=key, done=total, total=total))
+        if staging.on_filled is not None:
+            staging.on_filled(interpreter)
         site = site_packages(staged, interpreter)
         found = distributions(site)
         _describe(staged, digest, lock, interpreter, found)

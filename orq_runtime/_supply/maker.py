@@ -18,10 +18,10 @@ from orq_runtime._supply.asked import (
     check_python,
     check_wheels,
     read_request,
-    required_names,
     unfit,
+    wanted_by_name,
 )
-from orq_runtime._supply.build import BUILD_KIT, Builder, Source, source_of
+from orq_runtime._supply.build import BUILD_KIT, Builder, source_of
 from orq_runtime._supply.explain import Before, explained
 from orq_runtime._supply.failures import forget_failures
 from orq_runtime._supply.frame import site_packages
@@ -29,6 +29,7 @@ from orq_runtime._supply.indexes import index_digest
 from orq_runtime._supply.install import (
     Installed,
     Installer,
+    OnFilled,
     Staging,
     environment_digest,
     read_installed,
@@ -123,7 +124,9 @@ class Maker:
 
     # -- environments --------------------------------------------------------------------------
 
-    def supply(self, request: SupplyRequest) -> tuple[Environment, tuple[Path, ...]]:
+    def supply(
+        self, request: SupplyRequest, on_filled: OnFilled | None = None
+    ) -> tuple[Environment, tuple[Path, ...]]:
         """The environment of a request, made if the store lacks it. Blocks.
 
         With it come the files that its declarations name. Raises one of the `SupplyError` family
@@ -142,7 +145,7 @@ class Maker:
         if environment is None:
             self._note(asked)
             with making(self._store, self._sink):
-                environment = self._made(asked, request.freshness)
+                environment = self._made(asked, request.freshness, on_filled)
         return environment, asked.included
 
     def explain(self, request: SupplyRequest) -> tuple[Explanation, tuple[Path, ...]]:
@@ -277,14 +280,14 @@ class Maker:
     def _known(self, asked: Asked) -> Environment | None:
         """The environment, if the store has it and all that leads to it."""
         wheels: list[LocalWheel] = []
-        todo = [*asked.vendored, *asked.packages] or _wanted_by_name(asked, wheels)
+        todo = [*asked.vendored, *asked.packages] or wanted_by_name(asked, wheels)
         while todo:
             for source in todo:
                 wheel = self._builder.known(source, asked.interpreter)
                 if wheel is None:
                     return None
                 wheels.append(wheel)
-            todo = _wanted_by_name(asked, wheels)
+            todo = wanted_by_name(asked, wheels)
         spec = self._spec(asked, wheels)
         lock = lock_at_hand(asked, spec, self._settings.lock_mode)
         if lock is None:
@@ -298,9 +301,11 @@ class Maker:
         installed = read_installed(self._store, digest)
         return None if installed is None else _environment(installed, support, asked.interpreter)
 
-    def _made(self, asked: Asked, freshness: Freshness) -> Environment:
+    def _made(
+        self, asked: Asked, freshness: Freshness, on_filled: OnFilled | None = None
+    ) -> Environment:
         spec = self._spec(asked, self._local_wheels(asked), freshness)
-        with self._staging(spec) as staging:
+        with self._staging(spec, on_filled) as staging:
             mode = self._settings.lock_mode
             lock = None if freshness.is_new else lock_at_hand(asked, spec, mode)
             if lock is None:
@@ -313,13 +318,14 @@ class Maker:
             return self._installed(lock, asked.interpreter, staging)
 
     @contextlib.contextmanager
-    def _staging(self, spec: Spec) -> Iterator[Staging | None]:
+    def _staging(self, spec: Spec, on_filled: OnFilled | None) -> Iterator[Staging | None]:
         """A place for the environment, made while it is found out what belongs into it."""
         with contextlib.ExitStack() as stack:
             staging = None
             if (spec.requirements or spec.local) and not self._resolver.is_refused(spec):
                 with contextlib.suppress(SandboxError):  # raised when there is need for it
-                    staging = stack.enter_context(self._installer.staging(spec.interpreter))
+                    place = self._installer.staging(spec.interpreter, on_filled=on_filled)
+                    staging = stack.enter_context(place)
             yield staging
 
     def _installed(
@@ -336,12 +342,12 @@ class Maker:
         tools = [self._builder.build(item, asked.interpreter) for item in asked.tools]
         vendored = (*wheels, *tools)
         todo = [item for item in asked.vendored if not item.is_wheel]
-        todo = [*todo, *asked.packages] or _wanted_by_name(asked, wheels)
+        todo = [*todo, *asked.packages] or wanted_by_name(asked, wheels)
         while todo:
             wheels += [
                 self._builder.build(item, asked.interpreter, vendored=vendored) for item in todo
             ]
-            todo = _wanted_by_name(asked, wheels)
+            todo = wanted_by_name(asked, wheels)
         return wheels
 
     def _spec(
@@ -369,15 +375,6 @@ class Maker:
             index_digest=index_digest(self._settings),
             exclude_newer=self._settings.exclude_newer,
         )
-
-
-def _wanted_by_name(asked: Asked, wheels: list[LocalWheel]) -> list[Source]:
-    """Components that are packages only on demand, when something demands them by name."""
-    provided = {wheel.origin for wheel in wheels}
-    names = required_names(asked.requirements, wheels)
-    return [
-        source for name, source in asked.by_name if name in names and source.origin not in provided
-    ]
 
 
 def _environment(

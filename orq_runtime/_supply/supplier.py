@@ -30,7 +30,7 @@ from orq_runtime.model.environment import (
 from orq_runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from orq_runtime._supply.maker import Maker
     from orq_runtime.model.command import CommandRunner
@@ -111,15 +111,18 @@ class Supplier:
 
     # -- environments --------------------------------------------------------------------------
 
-    def supply(self, request: SupplyRequest) -> Environment:
+    def supply(
+        self, request: SupplyRequest, *, on_filled: Callable[[Interpreter], None] | None = None
+    ) -> Environment:
         """The environment of a request, made if the store lacks it. Blocks.
 
+        `on_filled` hears of one that is being made when only bytecode is missing.
         Raises one of the `SupplyError` family and leaves nothing half-made.
         """
         environment = self._memo.recall(request)
         if environment is None:
             read_ns = time.time_ns()
-            environment, included = self._maker().supply(request)
+            environment, included = self._maker().supply(request, on_filled)
             self._memo.keep(request, environment, included, read_ns)
         if environment.origin == "hit":
             self._sink(Event(phase="hit", state="done", subject=environment.key))
