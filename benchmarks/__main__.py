@@ -2,8 +2,8 @@
 
     python -m benchmarks [--quick] [--only NAME ...] [--results FOLDER]
 
-Nothing else should run meanwhile. Each benchmark is a process of its own; one that fails is named
-at the end, with the peer that could not be had or whatever else it said above, and fails the whole.
+Nothing else should run meanwhile. Each benchmark is a process of its own; one that fails (a peer
+could not be had, a value was wrong: it said so) is named at the end, and fails the whole.
 A result takes the place of the one before; then tables and plots are made. `--quick` proves that
 all of them work, and publishes nothing.
 """
@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import show
-from benchmarks.goals import GOALS
 
 __all__ = ["NAMES", "main"]
 
@@ -38,12 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [name for name in NAMES if options.only is None or name in options.only]
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         results = Path(folder) if options.quick else options.results
-        failed = [name for name in names if not _run(name, results, is_quick=options.quick)]
-    if not options.quick and not failed:
+        took = {name: _run(name, results, is_quick=options.quick) for name in names}
+        print(show.goals(results))
+    if not options.quick:
         show.main([])
-        print(f"{len(GOALS)} goals: see `begin figures` in BENCHMARKS.md")
-    print(f"failed: {', '.join(failed)}" if failed else "all done")
-    return 1 if failed else 0
+    for name, (status, seconds) in took.items():
+        print(f"{name:<12} {seconds:4.0f} s   {'FAILED' if status else 'ok'}")
+    print(f"{'in all':<12} {sum(seconds for _, seconds in took.values()):4.0f} s")
+    return 1 if any(status for status, _ in took.values()) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(name: str, results: Path, *, is_quick: bool) -> bool:
+def _run(name: str, results: Path, *, is_quick: bool) -> tuple[int, float]:
+    """The exit status of a benchmark, and its seconds. A result takes its predecessor's place."""
     file = results / f"{name}-{dt.datetime.now(dt.UTC).date()}.json"
     fresh = file.with_suffix(".new")
     print(f"== {name}", flush=True)
@@ -63,15 +65,15 @@ def _run(name: str, results: Path, *, is_quick: bool) -> bool:
     status = subprocess.run(
         [*command, *(["--quick"] if is_quick else [])], cwd=_FOLDER.parent, check=False
     ).returncode
-    word = "failed" if status else "ok"
-    print(f"== {name}: {word}, {time.monotonic() - started:.0f} s\n", flush=True)
+    seconds = time.monotonic() - started
+    print(f"== {name}: {'failed' if status else 'ok'}, {seconds:.0f} s\n", flush=True)
     if status:
         fresh.unlink(missing_ok=True)
-        return False
-    for old in results.glob(f"{name}-*.json"):
-        old.unlink()
-    fresh.rename(file)
-    return True
+    else:
+        for old in results.glob(f"{name}-*.json"):
+            old.unlink()
+        fresh.rename(file)
+    return status, seconds
 
 
 if __name__ == "__main__":

@@ -92,4 +92,4 @@ def _burst(work: Workload, step: Step, runtime: Runtime) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.ended(main))

@@ -196,4 +196,4 @@ def _digest(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.ended(main))

@@ -155,4 +155,4 @@ def _available_mb() -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.ended(main))

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import goals, machine
+from benchmarks.environments import PeerMissing
 from orq_runtime import Environment
 from orq_runtime.cli.measuring import Measured, median_ratio, summary
 
-__all__ = ["Options", "counted", "deliver", "document", "options", "rows"]
+__all__ = ["Options", "counted", "deliver", "document", "ended", "options", "rows", "turns_of"]
 
 Result = dict[str, Any]
 
@@ -124,6 +125,15 @@ def deliver(result: Result, file: Path | None) -> None:
     print(show.tables(result))
     if said := goals.printed(result.get("figures", {})):
         print(f"\n{said}")
+
+
+def ended(main: Callable[[], int]) -> int:
+    """The exit code of a benchmark: without one of its peers it fails, and says why."""
+    try:
+        return main()
+    except PeerMissing as missing:
+        print(f"a peer cannot be had: {missing}", file=sys.stderr)
+        return 1
 
 
 def _text(result: Result) -> str:

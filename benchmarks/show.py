@@ -21,7 +21,7 @@ from benchmarks import tables as of_benchmarks
 from benchmarks import wall_tables
 from benchmarks.goals import GOALS
 
-__all__ = ["drawn", "main", "newest", "rendered", "tables"]
+__all__ = ["drawn", "goals", "main", "newest", "rendered", "tables"]
 
 _FOLDER = Path(__file__).resolve().parent
 _DOCUMENT = _FOLDER.parent / "BENCHMARKS.md"
@@ -53,7 +53,7 @@ def rendered(document: str, results: Path) -> str:
 
     def section(found: re.Match[str]) -> str:
         if found[2] == "figures":
-            return f"{found[1]}{of_benchmarks.goals(_of_goals(results))}{found[3]}"
+            return f"{found[1]}{goals(results)}{found[3]}"
         if not any(results.glob(f"{found[2]}-*.json")):
             return f"{found[1]}Not measured yet.\n{found[3]}"
         path = newest(results, found[2])
@@ -81,12 +81,11 @@ def _is_drawn(name: str, picture: str) -> bool:
     return path.exists() and path.read_text("utf-8") == picture
 
 
-def _of_goals(results: Path) -> dict[str, Result]:
-    return {
-        name: _load(newest(results, name))
-        for name in dict.fromkeys(goal.benchmark for goal in GOALS)
-        if any(results.glob(f"{name}-*.json"))
-    }
+def goals(results: Path) -> str:
+    """The table of all figures that are aimed at, from the newest results."""
+    names = {goal.benchmark for goal in GOALS}
+    there = {name for name in names if any(results.glob(f"{name}-*.json"))}
+    return of_benchmarks.goals({name: _load(newest(results, name)) for name in there})
 
 
 def _load(path: Path) -> Result:

@@ -122,4 +122,4 @@ def _zygote_start(starts: Sequence[float], bare: Turns) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.ended(main))

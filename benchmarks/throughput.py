@@ -138,4 +138,4 @@ def _figures(measured: Measured) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report.ended(main))
