@@ -104,8 +104,7 @@ class Session:
             self._leaf,
             Tender,
             spares=spares,
-            zygotes=keeps.zygotes,
-            idle_seconds=keeps.idle_seconds,
+            keeps=keeps,
         )
         self._provision = Provision(settings=settings, supplier=self.supplier, guests=self._guests)
         self._preparations = Preparations(

@@ -7,6 +7,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.hunch import Hunch
+from orq_runtime._run.weight import Scales, Weight
 from orq_runtime.model.stats import Stats
 
 __all__ = ["CALM_SECONDS", "LONGEST_PAUSE_SECONDS", "Child", "Entry", "Parent"]
@@ -73,13 +74,17 @@ class Parent(Protocol[C_co]):
         """The oldest ordered child. Raises `NeverStarted`."""
         ...
 
+    def scales(self) -> Scales:
+        """What it and its oldest parked child can be weighed with. The caller closes it."""
+        ...
+
     def close(self) -> None:
         """End it and everything under it."""
         ...
 
 
 class Entry(Generic[C]):
-    """Changed under its `lock`, but for `given_back` and `used`: those are the tender's too."""
+    """Changed under its `lock`. `given_back`, `used` and what it weighs are the tender's too."""
 
     def __init__(self, spares: int, now: float) -> None:
         self.lock = threading.Lock()
@@ -90,6 +95,9 @@ class Entry(Generic[C]):
         self.hunch = Hunch()
         self.not_before = now
         self.given_back = 0
+        self.weight = Weight()
+        self.weighed = now - 3600.0
+        self.is_changed = False
         self._claims = self._hits = self._starts = self._deaths = self._young_deaths = 0
         self._waited = self._longest = 0.0
         self._begun = self._changed = now
@@ -98,6 +106,11 @@ class Entry(Generic[C]):
     def is_busy(self) -> bool:
         """Whether a run is under way."""
         return self._claims > self.given_back
+
+    def held(self, more: int = 0) -> int:
+        """Bytes that are kept here without a run, when last weighed; with so many children more."""
+        zygote = self.zygote
+        return 0 if zygote is None else self.weight.with_children(zygote.parked + more)
 
     def lend(self, before: float, now: float, *, is_hot: bool) -> None:
         """A child was claimed."""
@@ -121,6 +134,7 @@ class Entry(Generic[C]):
     def begin(self, zygote: Parent[C], now: float) -> None:
         """A zygote was started."""
         self.zygote = zygote
+        self.is_changed = True
         self._starts += 1
         self._begun = now
 
@@ -148,6 +162,7 @@ class Entry(Generic[C]):
         return Stats(
             zygotes=int(zygote is not None),
             parked=0 if zygote is None else zygote.parked,
+            parked_bytes=0 if zygote is None else self.weight.with_children(zygote.parked),
             under_way=self._claims - self.given_back,
             claims=self._claims,
             hits=self._hits,

@@ -8,7 +8,8 @@ Rules of this file:
    successors die young as well.
 4. As many children are kept parked as were lately wanted at once, `spares` at the most.
 5. A zygote without runs goes after `idle_seconds`, or earlier when there are more than `zygotes`:
-   the least recently used first. One with a run under way never goes.
+   the least recently used first. One with a run under way never goes. The same, child by child,
+   where what is parked holds more memory than `parked_bytes` (`ceiling`).
 6. What processes are is not known here: zygotes are made by `start`, ended children go to `tend`.
 """
 
@@ -20,9 +21,11 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, Literal, Protocol, TypeVar
 
+from orq_runtime._run.ceiling import Ceiling
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.entry import Child, Entry, Parent
-from orq_runtime.errors import NeverStarted, SandboxError
+from orq_runtime.errors import NeverStarted, RequestError, SandboxError
+from orq_runtime.model.keeps import Keeps
 from orq_runtime.model.stats import Stats
 
 __all__ = ["Pool", "Tends"]
@@ -59,13 +62,16 @@ class Pool(Generic[K, C]):
         tend: Callable[[Callable[[K], None], Callable[[], float | None]], Tends[K, C]],
         *,
         spares: int,
-        zygotes: int = 16,
-        idle_seconds: float = 300.0,
+        keeps: Keeps,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], object] | None = None,
     ) -> None:
+        """Raises `RequestError` for a number of `spares` that is none."""
+        if type(spares) is not int or spares < 0:
+            raise RequestError(f"`spares` is a number from 0 up, not: `{spares!r}`")
         self._start, self.leaf, self._tend = start, leaf, tend
-        self._spares, self._most, self._idle_seconds = spares, zygotes, idle_seconds
+        self._spares, self._most, self._idle_seconds = spares, keeps.zygotes, keeps.idle_seconds
+        self._ceiling = Ceiling(keeps.parked_bytes)
         self._clock = clock
         self._closing = threading.Event()
         self._pause = pause or self._closing.wait
@@ -130,6 +136,7 @@ class Pool(Generic[K, C]):
             zygote, _ = self._zygote(entry, what)
             while zygote.parked < min(entry.spares, self._spares):
                 zygote.order(self.leaf())
+                entry.is_changed = True
         self._the_tender()
 
     def _take(
@@ -173,18 +180,25 @@ class Pool(Generic[K, C]):
             with contextlib.suppress(SandboxError):  # the next claim finds out and says why
                 entry.calm(self._clock())
                 while zygote is not None and zygote.parked < entry.spares:
+                    if not self._ceiling.has_room(entry, self._all()):
+                        break
                     zygote.order(self.leaf(), entry.hunch.about)
+                    entry.is_changed = True
         finally:
             entry.lock.release()
 
     def _keep(self) -> float | None:
-        """Retire what is idle; when to do so next. For the tender only."""
+        """Retire what is idle, or too much; when to do so next. For the tender only."""
         self._settle()
         now = self._clock()
-        if now < self._due and not self._is_crowded:
-            return self._due
-        with self._lock:
-            entries = sorted(self._entries.items(), key=lambda item: item[1].used)
+        weigh_at = self._lighten(now)
+        if now >= self._due or self._is_crowded:
+            self._retire_idle(now)
+        due = self._due if self._entries else None
+        return min((one for one in (due, weigh_at) if one is not None), default=None)
+
+    def _retire_idle(self, now: float) -> None:
+        entries = self._by_use()
         excess = sum(entry.zygote is not None for _, entry in entries) - self._most
         self._due = now + self._idle_seconds
         for what, entry in entries:
@@ -193,13 +207,47 @@ class Pool(Generic[K, C]):
             elif not entry.is_busy:
                 self._due = min(self._due, entry.used + self._idle_seconds)
         self._is_crowded = excess > 0  # those with a run go when it is over
-        return self._due if self._entries else None
+
+    def _lighten(self, now: float) -> float | None:
+        """Let go of what is over the ceiling; when to look again, if ever."""
+        weigh_at = self._ceiling.weigh(self._all(), now)
+        if self._is_too_much():
+            for what, entry in self._by_use():
+                while self._is_too_much() and self._sheds(entry):
+                    pass
+                if self._is_too_much():
+                    self._retire(what, entry)
+        return weigh_at
+
+    def _is_too_much(self) -> bool:
+        return self._ceiling.excess(self._all()) > 0
+
+    def _sheds(self, entry: Entry[C]) -> bool:
+        """Let one parked child go; False when there was none to be had."""
+        if not entry.lock.acquire(blocking=False):
+            return False  # it is wanted
+        try:
+            zygote = entry.zygote
+            slot = zygote.take() if zygote is not None and zygote.is_forked else None
+        except NeverStarted:  # the next claim finds out and says why
+            return False
+        finally:
+            entry.lock.release()
+        if slot is not None:
+            self.give_back(slot, None)
+        return slot is not None
+
+    def _all(self) -> list[Entry[C]]:
+        with self._lock:
+            return list(self._entries.values())
+
+    def _by_use(self) -> list[tuple[K, Entry[C]]]:
+        with self._lock:
+            return sorted(self._entries.items(), key=lambda item: item[1].used)
 
     def _settle(self) -> None:
         """Hear what zygotes have to say, before a claim has to."""
-        with self._lock:
-            entries = list(self._entries.values())
-        for entry in entries:
+        for entry in self._all():
             if entry.lock.acquire(blocking=False):
                 try:
                     with contextlib.suppress(SandboxError):  # the next claim finds out, says why

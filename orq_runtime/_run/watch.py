@@ -119,11 +119,14 @@ class Processes:
             raise ProcessLookupError("init has ended")
         return pid
 
-    def tree(self, *, after: int = 0, most: int = _MOST_PROCESSES) -> list[int]:
+    def tree(
+        self, *, after: int = 0, most: int = _MOST_PROCESSES, generations: int | None = None
+    ) -> list[int]:
         """Init and all its descendants. Orphans are init's children and are found too.
 
         `after`: without so many generations, counted from init. `most`: where there are more, some
-        are left out; who forks without end does so faster than anybody counts.
+        are left out; who forks without end does so faster than anybody counts. `generations`: no
+        more than so many.
         """
         found: list[int] = []
         generation, seen = [self._init], {self._init}
@@ -132,6 +135,10 @@ class Processes:
             if after <= 0:
                 found += generation
             after -= 1
+            if generations is not None:
+                generations -= 1
+                if generations == 0:
+                    break
             parents, generation = generation, []
             for pid in parents:
                 if len(found) + len(generation) > most:

@@ -24,6 +24,7 @@ from orq_runtime._run.offspring import Offspring
 from orq_runtime._run.rights import send_rights
 from orq_runtime._run.shelf import Shelf
 from orq_runtime._run.slot import Slot
+from orq_runtime._run.weight import Scale
 from orq_runtime.errors import NeverStarted
 from orq_runtime.model.limits import GIB, Limits
 from orq_sandbox import wire
@@ -35,6 +36,8 @@ _SPAWN_SECONDS: Final = 30.0
 _END_SECONDS: Final = 10.0
 _SEND_TIMEOUT: Final = struct.pack("@ll", int(_SPAWN_SECONDS), 0)
 _LONGEST_READY: Final = 1 << 20
+_GENERATIONS: Final = {"namespaces": 3, "landlock": 2, "process": 1}
+"""How many processes, one under the other, a zygote and its walls are."""
 
 
 OF_A_ZYGOTE: Final = Limits(memory_bytes=8 * GIB, processes=512)
@@ -207,6 +210,15 @@ class Zygote:
         except (ValueError, OSError) as error:
             os.close(pidfd)
             raise NeverStarted(f"the zygote handed over no child of its own: {error}") from error
+
+    def scales(self) -> Scale:
+        """What it and its oldest parked child can be weighed with. The caller closes it."""
+        outermost = os.pidfd_open(self._process.pid)
+        try:
+            child = self._forked[0].pidfd if self._forked else None
+            return Scale(outermost, _GENERATIONS[self._ground.tier], child)
+        finally:
+            os.close(outermost)
 
     def _is_readable(self, seconds: float) -> bool:
         poll = select.poll()  # descriptors over 1023 are beyond `select`

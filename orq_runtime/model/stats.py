@@ -15,6 +15,8 @@ _GREATEST: Final = "longest_claim_seconds"
 class Stats:
     """`zygotes` are alive, `parked` children wait under them, `under_way` runs have one.
 
+    `parked_bytes` is the memory of zygotes and parked children, when last weighed: at most so much.
+
     Of all `claims` of a child `hits` found one parked. `claim_seconds` is what they waited in all,
     `longest_claim_seconds` the longest of them. `starts` counts zygotes started, `deaths` those
     that died or did not answer, `retired` those that were ended because they were idle or too many.
@@ -23,6 +25,7 @@ class Stats:
 
     zygotes: int = 0
     parked: int = 0
+    parked_bytes: int = 0
     under_way: int = 0
     claims: int = 0
     hits: int = 0

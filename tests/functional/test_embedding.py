@@ -327,3 +327,45 @@ def test_an_idle_zygote_is_retired_and_made_anew(cache_dir: Path) -> None:
         outcome = runtime.run(_DOUBLE, {"n": 1})
 
     assert "warm" == outcome.start
+
+
+def test_what_is_parked_fits_under_its_ceiling(cache_dir: Path) -> None:
+    """What the kernel counts is told; without room nothing is kept, and every run is warm."""
+    with orq.Runtime(cache_dir=cache_dir) as runtime:
+        runtime.run(_DOUBLE, {"n": 1})
+        while not (kept := runtime.stats()).parked_bytes:
+            threading.Event().wait(0.01)  # nothing tells when it is weighed
+    with orq.Runtime(cache_dir=cache_dir, parked_bytes=0) as runtime:
+        starts = []
+        for n in range(2):
+            starts.append(runtime.run(_DOUBLE, {"n": n}).start)
+            while runtime.stats().zygotes:
+                threading.Event().wait(0.01)  # nothing tells when it is gone
+        stats = runtime.stats()
+
+    assert 1 << 20 < kept.parked_bytes < 1 << 30
+    assert (["warm", "warm"], 2, 0, 0) == (starts, stats.retired, stats.parked, stats.parked_bytes)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"parked_bytes": -1},
+        {"parked_bytes": 1.5},
+        {"parked_bytes": True},
+        {"idle_seconds": float("nan")},
+        {"idle_seconds": -1},
+        {"zygotes": -1},
+        {"spares": -1},
+        {"spares": 1.5},
+        {"concurrency": 0},
+        {"queue": -1},
+    ],
+)
+def test_a_runtime_refuses_quantities_that_are_none(
+    cache_dir: Path, given: dict[str, object]
+) -> None:
+    """By name, before anything is started."""
+    (name,) = given
+    with pytest.raises(errors.RequestError, match=f"`{name}`"):
+        orq.Runtime(cache_dir=cache_dir, **given)  # type: ignore[arg-type]  # that is the test

@@ -13,10 +13,13 @@ from collections.abc import Callable
 
 import pytest
 
+from orq_runtime._run.ceiling import WEIGH_SECONDS
 from orq_runtime._run.cgroup import Leaf, NoMechanism
 from orq_runtime._run.entry import CALM_SECONDS, LONGEST_PAUSE_SECONDS
 from orq_runtime._run.pool import Pool
+from orq_runtime._run.weight import Weight
 from orq_runtime.errors import NeverStarted
+from orq_runtime.model.keeps import Keeps
 from orq_runtime.model.limits import Limits
 
 _SCHEDULES = 2_000
@@ -25,6 +28,8 @@ _SPARES = 3
 _ZYGOTES = 2
 _IDLE_SECONDS = 50.0
 _STALL_SECONDS = 30.0
+_ZYGOTE_BYTES = 100
+_CHILD_BYTES = 7
 
 
 class _FakeChild:
@@ -44,6 +49,22 @@ class _FakeChild:
 
     def close(self) -> None:
         self.closed += 1
+
+
+class _FakeScales:
+    """The cheap question gives twice what there is."""
+
+    def __init__(self, *, has_child: bool) -> None:
+        self._child = _CHILD_BYTES if has_child else 0
+        self._is_closed = False
+
+    def weigh(self, *, exactly: bool) -> Weight:
+        assert not self._is_closed
+        times = 1 if exactly else 2
+        return Weight(times * _ZYGOTE_BYTES, times * self._child, exactly)
+
+    def close(self) -> None:
+        self._is_closed = True
 
 
 class _FakeZygote:
@@ -67,7 +88,7 @@ class _FakeZygote:
 
     @property
     def is_forked(self) -> bool:
-        return bool(self._ordered) and (self._is_dead or self._world.chance(0.7))
+        return bool(self._ordered) and (self._is_dead or not self._world.chance(0.2))
 
     def order(self, leaf: Leaf, about: bytes = b"") -> None:
         leaf.close()
@@ -98,6 +119,10 @@ class _FakeZygote:
         child.is_dead = self._world.chance(0.1)  # killed while it waited
         self._world.children.append(child)
         return child
+
+    def scales(self) -> _FakeScales:
+        assert not self.is_closed, "a zygote weighed that was ended"
+        return _FakeScales(has_child=bool(self._ordered))
 
     def close(self) -> None:
         assert not self.is_closed, "a zygote ended twice"
@@ -142,13 +167,13 @@ class _World:
         self.failed_starts: dict[str, list[float]] = {}
         self.claims = self.told = 0
         self.trouble = self._random.choice([0.0, 1.0, 1.0, 4.0])
+        self.ceiling = self._random.choice([10**9, 10**9, 220, 115, 50, 0])
         self.pool: Pool[str, _FakeChild] = Pool(
             self._start,
             lambda: self.mechanism.leaf(Limits()),
             self._tend,
             spares=_SPARES,
-            zygotes=_ZYGOTES,
-            idle_seconds=_IDLE_SECONDS,
+            keeps=Keeps(zygotes=_ZYGOTES, idle_seconds=_IDLE_SECONDS, parked_bytes=self.ceiling),
             clock=lambda: self.now,
             pause=self._pause,
         )
@@ -236,8 +261,8 @@ class _World:
         assert stats.starts - stats.deaths - stats.retired == len(alive)
 
     def confirm_kept(self) -> None:
-        """5. When all runs are over and their time has come, nothing is kept beyond `zygotes`,
-        and after `idle_seconds` nothing at all.
+        """5. When all runs are over and their time has come, nothing is kept beyond `zygotes` and
+        `parked_bytes`, and after `idle_seconds` nothing at all.
         """
         busy = {what for _, what in self.held}
         for child, what in self.held:
@@ -249,6 +274,13 @@ class _World:
         self.now += 1.0
         assert self.pool.stats().under_way == 0
         assert self.pool.stats().zygotes <= max(_ZYGOTES, len(busy))
+        self.now += WEIGH_SECONDS
+        for tender in self.tenders:
+            tender.turn()
+        stats = self.pool.stats()
+        assert stats.parked_bytes <= self.ceiling or not self.tenders
+        exact = stats.zygotes * _ZYGOTE_BYTES + stats.parked * _CHILD_BYTES
+        assert exact <= self.ceiling or not self.tenders
         self.now += 2 * _IDLE_SECONDS
         for tender in self.tenders:
             tender.turn()
@@ -278,10 +310,60 @@ def test_every_schedule_keeps_the_pools_rules(first: int) -> None:
         world.confirm_end()
 
 
+def _used(world: _World, names: str) -> None:
+    """Claim and give back, one after another, and let the tender do its work."""
+    for what in names:
+        child, _ = world.pool.claim(what)
+        world.pool.give_back(child, what)
+        world.now += WEIGH_SECONDS
+        world.tenders[0].turn()
+        world.now += WEIGH_SECONDS
+        world.tenders[0].turn()
+
+
+def _of_weight(most_bytes: int) -> _World:
+    """A world in which all goes well, with a ceiling."""
+    seed = next(seed for seed in itertools.count() if _World(seed).ceiling == most_bytes)
+    world = _World(seed)
+    world.trouble = 0.0
+    return world
+
+
+def test_children_go_before_their_zygote_and_the_least_recently_used_first() -> None:
+    """Two zygotes and most of their children fit; the older loses what is too much."""
+    world = _of_weight(220)
+    _used(world, "ab")
+    for zygote in world.zygotes:
+        while zygote.parked < _SPARES:
+            zygote.order(world.mechanism.leaf(Limits()))
+    _used(world, "b")
+
+    assert [("a", False), ("b", False)] == [(one.what, one.is_closed) for one in world.zygotes]
+    older, newer = world.zygotes
+    assert (0, 2) == (older.parked, newer.parked)
+
+
+def test_the_newest_zygote_stays_where_only_one_fits() -> None:
+    """And it keeps a child parked, for what would have to go for it has gone."""
+    world = _of_weight(115)
+    _used(world, "ab")
+
+    assert [("a", True), ("b", False)] == [(one.what, one.is_closed) for one in world.zygotes]
+    assert (1, 1) == (world.zygotes[1].parked, world.pool.stats().parked)
+
+
+def test_without_room_nothing_is_kept() -> None:
+    """Each run then starts a zygote, which goes when the run is over."""
+    world = _of_weight(0)
+    _used(world, "aa")
+
+    assert [True, True] == [one.is_closed for one in world.zygotes]
+    assert 2 == world.pool.stats().starts
+
+
 def test_a_run_under_way_keeps_its_zygote() -> None:
     """7. However long and however many others there are: a zygote with a run is not retired."""
-    world = _World(0)
-    world.trouble = 0.0
+    world = _of_weight(10**9)
     child, _ = world.pool.claim("a")
     for what in "bcdefgh":
         other, _ = world.pool.claim(what)
