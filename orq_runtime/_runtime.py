@@ -58,8 +58,9 @@ class Runtime:
     `RuntimeSaturated`. Steps that wait take turns, whatever their numbers.
 
     `zygotes` are kept at most once they have no run, each for `idle_seconds` after its last, and no
-    more of them and of parked children than fit into `parked_bytes` of memory. They `preload` modules: by default those that a step's code imports of its declared distributions.
-    The environments of the `prewarm` steps are made ready in the background.
+    more of them and of parked children than fit into `parked_bytes` of memory. They `preload`
+    modules: by default those that a step's code imports of its declared distributions. The
+    environments of the `prewarm` steps are made ready in the background.
 
     `typecheck` (`all`, `sample`, `off`), `coerce` (False) and `nan` (`error`, `allow`) say how
     strictly values are taken.
