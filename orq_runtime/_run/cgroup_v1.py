@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-1. The `memory` hierarchy must be there; `pids`, `cpu` and `cpuacct` are used where they are. Some
+1. The `memory` hierarchy must be there; `pids` and `cpu` are used where they are. Some
    of them share a hierarchy and then a group.
 2. Groups are made below this process's own: what holds for the host holds for its runs.
 3. A group in the `cpu` hierarchy is made when a run has a `cpu_millicores`, at the latest when it
@@ -27,7 +27,7 @@ from orq_runtime.model.limits import Limits
 __all__ = ["NAME", "LegacyLeaf", "LegacyMechanism", "find"]
 
 NAME: Final = "cgroup v1"
-_CONTROLLERS: Final = ("memory", "pids", "cpuacct", "cpu")
+_CONTROLLERS: Final = ("memory", "pids", "cpu")
 _PERIOD: Final = 100_000
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MEMORY: Final = "memory.limit_in_bytes"
@@ -148,11 +148,6 @@ class LegacyLeaf:
         with contextlib.suppress(OSError, ValueError):
             return None if self._peak is None else int(self._files.read(self._peak))
         return None
-
-    def cpu_seconds(self) -> float | None:
-        """Processor time of everything that ran in the group; None without `cpuacct`."""
-        nanoseconds = self._number("cpuacct", "cpuacct.usage")
-        return None if nanoseconds is None else nanoseconds / 1e9
 
     def kill(self) -> None:
         """SIGKILL everything in the group, which can have no new processes from now on."""

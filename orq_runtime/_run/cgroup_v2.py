@@ -102,10 +102,6 @@ class UnifiedLeaf:
             return int(self._files.read(self._folder / "memory.peak"))
         return None
 
-    def cpu_seconds(self) -> float | None:
-        """Processor time of everything that ran in the group."""
-        return self._count("cpu.stat", "usage_usec") / 1e6
-
     def kill(self) -> None:
         """SIGKILL everything in the group."""
         end_processes(self._folder, self._files)

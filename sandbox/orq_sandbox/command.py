@@ -69,8 +69,8 @@ def _run(
     os.close(result)
     try:
         exec(program, vars(sys.modules["__main__"]))  # the host's own; the wall is around it
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
         os._exit(1)
     os._exit(0)
 

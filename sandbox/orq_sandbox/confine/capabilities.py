@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import struct
 
@@ -40,7 +39,7 @@ def keep_only(*numbers: int) -> None:
     low, high = bits & 0xFFFFFFFF, bits >> 32
     header = struct.pack("=Ii", _VERSION_3, 0)
     sets = struct.pack("=6I", low, low, 0, high, high, 0)
-    call("capset", ctypes.c_char_p(header), ctypes.c_char_p(sets))
+    call("capset", header, sets)
 
 
 def drop_bounding_set() -> None:

@@ -9,12 +9,10 @@ Rules of this file:
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
 import struct
-import typing
 
 from orq_sandbox.confine.syscalls import call
 
@@ -30,6 +28,7 @@ __all__ = [
     "TRUNCATE_SINCE",
     "WRITE",
     "Domain",
+    "fitting",
     "version",
 ]
 
@@ -68,6 +67,12 @@ def version() -> int:
         raise
 
 
+def fitting(descriptor: int, rights: int) -> int:
+    """Those of the rights that can be granted on what is open there. Raises OSError."""
+    is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+    return rights if is_folder else rights & _FILE_RIGHTS
+
+
 class Domain:
     """Rules in the making. Owns the ruleset's descriptor until `enter`."""
 
@@ -81,19 +86,20 @@ class Domain:
         words = (self._rights, ports, scopes)
         known = 3 if interface >= SCOPE_SINCE else 2 if interface >= _TCP_SINCE else 1
         body = struct.pack("=%dQ" % known, *words[:known])
-        self._descriptor = call("landlock_create_ruleset", ctypes.c_char_p(body), len(body), 0)
+        self._descriptor = call("landlock_create_ruleset", body, len(body), 0)
 
-    def allow(self, path: typing.Union[str, int], rights: int) -> None:
-        """Grant `rights` from a path, or an open `O_PATH` descriptor, down. Raises OSError."""
-        descriptor = path if isinstance(path, int) else os.open(path, os.O_PATH | os.O_CLOEXEC)
+    def allow(self, path: str, rights: int) -> None:
+        """Grant `rights` from a path down. Raises OSError."""
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
-            if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-                rights &= _FILE_RIGHTS
-            rule = ctypes.c_char_p(struct.pack("=Qi", rights & self._rights, descriptor))
-            call("landlock_add_rule", self._descriptor, _PATH_BENEATH, rule, 0)
+            self.add(descriptor, fitting(descriptor, rights))
         finally:
-            if not isinstance(path, int):
-                os.close(descriptor)
+            os.close(descriptor)
+
+    def add(self, descriptor: int, rights: int) -> None:
+        """Grant rights that are `fitting` from an open `O_PATH` descriptor down. Raises OSError."""
+        rule = struct.pack("=Qi", rights & self._rights, descriptor)
+        call("landlock_add_rule", self._descriptor, _PATH_BENEATH, rule, 0)
 
     def enter(self) -> None:
         """Hold this process and all that come from it to the rules, for good."""

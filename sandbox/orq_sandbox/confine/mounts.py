@@ -6,7 +6,6 @@ target is remounted with the flags that it has and must keep.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
@@ -85,7 +84,7 @@ def protect(target: str, *, read_only: bool = True, devices: bool = False) -> No
             _AT_FDCWD,
             text(target),
             _AT_RECURSIVE,
-            ctypes.c_char_p(attributes),
+            attributes,
             len(attributes),
         )
     except OSError as error:

@@ -9,7 +9,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
@@ -160,7 +159,7 @@ def _see_others() -> None:
 def _clone() -> None:
     """The control for this one is `fork`: the same call without the flag."""
     arguments = [namespaces.NEW_USER | signal.SIGCHLD, 0, 0, 0, 0]
-    pid = call("clone", *(ctypes.c_ulong(word) for word in arguments))
+    pid = call("clone", *arguments)
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)

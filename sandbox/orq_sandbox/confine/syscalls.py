@@ -24,7 +24,6 @@ __all__ = [
 
 _MACHINE = os.uname().machine
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_WORD = 0xFFFFFFFFFFFFFFFF
 _LAST_DESCRIPTOR = 0xFFFFFFFF
 
 AUDIT_ARCHITECTURE = _AUDIT.get(_MACHINE, 0)
@@ -46,34 +45,28 @@ def _numbers() -> typing.Dict[str, int]:
 NUMBERS = _numbers()
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.restype = ctypes.c_long
+# a pointer's type takes a number for all of a register, and bytes and references for their address
+_syscall.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * 6)
+_UNUSED = (None,) * 6
 
 
 def call(name: str, *arguments: typing.Any) -> int:
-    """Make a system call: numbers as numbers, None as a null pointer, the rest as ctypes has it.
+    """Make a system call: numbers as numbers, None as a null pointer, bytes as where they lie.
 
     Raises OSError with the call's name.
     """
     if name not in NUMBERS:
         raise OSError(errno.ENOSYS, "%s: not known on %s" % (name, _MACHINE))
-    words = [ctypes.c_ulong(_word(one)) if _is_number(one) else one for one in arguments]
-    result = _syscall(ctypes.c_long(NUMBERS[name]), *words)
+    result = _syscall(NUMBERS[name], *arguments, *_UNUSED[len(arguments) :])
     if result == -1:
         code = ctypes.get_errno()
         raise OSError(code, "%s: %s" % (name, os.strerror(code)))
     return result
 
 
-def _is_number(argument: typing.Any) -> bool:
-    return argument is None or isinstance(argument, int)
-
-
-def _word(argument: typing.Optional[int]) -> int:
-    return (argument or 0) & _WORD
-
-
-def text(path: typing.Optional[str]) -> typing.Optional[ctypes.c_char_p]:
+def text(path: typing.Optional[str]) -> typing.Optional[bytes]:
     """A path or word as the kernel takes it."""
-    return None if path is None else ctypes.c_char_p(os.fsencode(path))
+    return None if path is None else os.fsencode(path)
 
 
 def prctl(option: int, *words: int) -> int:

@@ -83,6 +83,7 @@ class NamespacesWall:
         self._of_run = _unshares(policy, interface)[1]
         self._lock = seccomp.lock(has_namespaces=True)
         self._rooms = Rooms("", "")
+        self._rules = list(self._opened_rules())  # the same for all runs, and opened once
         self.is_all_disk_ours = not policy.get("writable")
 
     def fork_init(self) -> int:
@@ -149,19 +150,23 @@ class NamespacesWall:
             pass
 
     def _domain(self) -> landlock.Domain:
-        policy = self._policy
-        domain = landlock.Domain(self.landlock, tcp=policy.get("network") == "full")
-        domain.allow("/", landlock.READ)
+        domain = landlock.Domain(self.landlock, tcp=self._policy.get("network") == "full")
+        for descriptor, rights in self._rules:
+            domain.add(descriptor, rights)
         for path in self._rooms:
             domain.allow(path, landlock.WRITE)
         domain.allow(SHARED, landlock.KEEP)
-        for path in root.DEVICES:
-            domain.allow(path, landlock.DEVICE)
-        for path in policy.get("devices", ()):
-            domain.allow(path, landlock.GRANTED_DEVICE)
-        for _, path in policy.get("writable", ()):
-            domain.allow(path, landlock.WRITE)
         return domain
+
+    def _opened_rules(self) -> typing.Iterator[typing.Tuple[int, int]]:
+        policy = self._policy
+        granted = [("/", landlock.READ)]
+        granted += [(path, landlock.DEVICE) for path in root.DEVICES]
+        granted += [(path, landlock.GRANTED_DEVICE) for path in policy.get("devices", ())]
+        granted += [(path, landlock.WRITE) for _, path in policy.get("writable", ())]
+        for path, rights in granted:
+            descriptor = _held(path, os.O_PATH)
+            yield descriptor, landlock.fitting(descriptor, rights)
 
 
 def _die_first(proc: int) -> None:
