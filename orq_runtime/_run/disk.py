@@ -7,7 +7,8 @@ Rules of this file:
    (`footprint`), and in files without a name that its processes hold open.
 2. Counting must not hold up whoever drives the run: a look goes through a bounded number of
    entries, and the next one goes on from there; unless so much is lost that it cannot wait.
-3. Where a process hides what it holds (a file without a name that is only mapped, a process that
+3. What lies too deep to be counted ends a run only when so much is lost that it may be that.
+4. Where a process hides what it holds (a file without a name that is only mapped, a process that
    may not be looked into), a loss of twice the limit ends the run, though somebody else may have
    had a part in it. Our own processes are not asked: `ours` are so many generations from the first.
 """
@@ -57,7 +58,9 @@ class DiskRound:
         nameless, hides = self._held() if is_near else (0, False)
         is_far = lost_bytes > _CERTAIN * self._limit_bytes
         is_certain = hides and is_far
-        if not is_certain and not self._is_counted(nameless, None if is_far else _AT_ONCE):
+        if not is_certain and not self._is_counted(
+            nameless, None if is_far else _AT_ONCE, is_near=is_near
+        ):
             return None
         limits = f"{self._limit_bytes} bytes or {self._limit_files} files"
         return "disk_exceeded", f"more than {limits} were written, and it was killed"
@@ -76,7 +79,7 @@ class DiskRound:
             lost_files = max(lost_files, before.f_ffree - now.f_ffree)
         return lost_bytes, lost_files
 
-    def _is_counted(self, beside: int, entries: int | None) -> bool:
+    def _is_counted(self, beside: int, entries: int | None, *, is_near: bool) -> bool:
         """Count on; whether that came to too much."""
         if self._count is None:
             self._count = Footprint(
@@ -85,6 +88,8 @@ class DiskRound:
         try:
             found = self._count.is_too_much(beside, entries)
         except OSError:  # nothing more can be opened now: from the start, then
+            found = False
+        if found and self._count.is_too_deep and not is_near:
             found = False
         if found is not None:
             self.close()

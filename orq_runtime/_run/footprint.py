@@ -5,7 +5,7 @@ Rules of this file:
 1. Nothing is opened but folders, each below the one that it was found in, and no link of theirs is
    followed. A folder that its maker may write and nobody may list is unlocked.
 2. One descriptor for each folder above the one that is looked at, and no deeper than `_DEEPEST`:
-   what lies deeper is not meant to be counted, and is too much.
+   what lies deeper is not meant to be counted, and is too much, which `is_too_deep` says.
 3. What goes or is swapped in between is left out. Whoever counts again finds it.
 """
 
@@ -38,6 +38,7 @@ class Footprint:
         self._most_bytes = most_bytes
         self._most_files = most_files
         self._bytes = self._files = 0
+        self.is_too_deep = False
         self._entries = _entries(folders)
 
     def is_too_much(self, beside: int, entries: int | None) -> bool | None:
@@ -55,6 +56,7 @@ class Footprint:
                 if self._bytes + beside > self._most_bytes or self._files > self._most_files:
                     return True
         except _TooDeep:
+            self.is_too_deep = True
             return True
         return None if seen == entries else self._bytes + beside > self._most_bytes
 
