@@ -6,8 +6,8 @@ Rules of this file:
    that was not asked for. `auto` is `namespaces`, else `landlock`; it never is `process`.
 2. A tier is there when a throw-away guest stood behind it and its canary attacks failed; what the
    kernel's switches say is not asked.
-3. What was found good is remembered for this boot, kernel, user and guest; what was not is tried
-   again.
+3. What was found good is remembered for this boot, kernel, user and guest, and as long as nothing
+   more is forbidden; what was not is tried again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,13 @@ _TRIAL_LIMITS: Final = (
     ("open_files", 256),
 )
 _TRIAL_PROCESSES: Final = 16
+_OF_A_PROCESS: Final = ("CapEff", "CapBnd", "NoNewPrivs", "Seccomp", "Seccomp_filters")
+_SWITCHES: Final = (
+    "/proc/self/attr/current",
+    "/proc/sys/user/max_user_namespaces",
+    "/proc/sys/kernel/unprivileged_userns_clone",
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +176,25 @@ def _identity(tier: str, bundle: Path) -> str:
     digest.text("user", f"{os.geteuid()} {os.getegid()}")
     # another user namespace is another machine, as far as confinement goes
     digest.text("namespace", str(Path("/proc/self/ns/user").readlink()))
+    for name, said in _restrictions():
+        digest.text(name, said)
     return digest.key()
+
+
+def _restrictions() -> Iterator[tuple[str, str]]:
+    """What may make another machine of it for the same user: a container's filter, a switch.
+
+    They are not asked what they mean: only whether they are as they were.
+    """
+    for line in Path("/proc/self/status").read_text("utf-8", "replace").splitlines():
+        name, _, said = line.partition(":")
+        if name in _OF_A_PROCESS:
+            yield name, said.strip()
+    for file in _SWITCHES:
+        try:
+            yield file, Path(file).read_text("utf-8", "replace").strip()
+        except OSError:
+            yield file, ""
 
 
 def _remembered(tier: str, note: Path) -> Capability | None:

@@ -76,6 +76,14 @@ T('bpf', lambda: S(321, 0, 0, 0))
 T('keys', lambda: S(250, 0, -3 & 0xffffffff, 0))
 T('set-id', lambda: os.close(os.open('/tmp/s', os.O_CREAT | os.O_WRONLY, 0o4755)))
 T('setuid', lambda: os.setuid(0))
+def of_the_maker(command):
+    import fcntl, struct
+    for n in range(3, 256):
+        try: line = socket.socket(fileno=os.dup(n))
+        except OSError: continue
+        return fcntl.ioctl(struct.unpack('i', line.getsockopt(1, 77, 4))[0], command)
+    raise OSError('no socket')
+for n in range(0xff01, 0xff0b): T('namespace-%x-of-the-host' % n, lambda: of_the_maker(n))
 import resource
 T('endless-processes', lambda: resource.getrlimit(6)[1], lambda most: not 0 < most < 100000)
 got = ctypes.c_int(-1)

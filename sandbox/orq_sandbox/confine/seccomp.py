@@ -32,6 +32,8 @@ _UNSUPPORTED = bpf.error(errno.ENOTSUP)
 _NO_MEMORY = bpf.error(errno.ENOMEM)
 _PRETEND = bpf.error(0)
 _ALL = 0xFFFFFFFF
+_LAST_16 = _ALL & ~0xF
+_LAST_256 = _ALL & ~0xFF
 _INIT = 1
 _SET_ID = 0o6000
 _CREATES = 0o100 | 0o20000000  # O_CREAT, the bit of O_TMPFILE that no other flag has
@@ -78,6 +80,10 @@ def seal(
         verdicts.update(_set_up(unshares))
     else:
         verdicts.update(_among_the_hosts_own())
+        if network == "none":
+            for first in seccomp_policy.OF_INTERFACES:
+                rest = verdicts["ioctl"]
+                verdicts["ioctl"] = bpf.when_masked(1, _LAST_256, first, _PERMISSION, rest)
     if not memfd:
         verdicts["memfd_create"] = _MISSING
     if own_files:
@@ -133,7 +139,13 @@ def _checked_arguments() -> typing.Dict[str, bpf.Verdict]:
         "open": bpf.when_bits(1, _CREATES, bpf.when_bits(2, _SET_ID, _PERMISSION)),
         "openat": bpf.when_bits(2, _CREATES, bpf.when_bits(3, _SET_ID, _PERMISSION)),
         "clone": bpf.when_bits(0, CLONE_NEW, _PERMISSION),
-        "ioctl": bpf.when_in(1, ioctls, _PERMISSION, bpf.ALLOW),
+        "ioctl": bpf.when_masked(
+            1,
+            _LAST_16,
+            seccomp_policy.NAMESPACES_OF_A_PROCESS,
+            _PERMISSION,
+            bpf.when_in(1, ioctls, _PERMISSION, bpf.ALLOW),
+        ),
         "fcntl": bpf.when_in(1, commands, _PERMISSION, bpf.ALLOW),
         "personality": bpf.unless_in(0, [0, _QUERY_PERSONALITY], _PERMISSION),
         # who could clear it would outlive the host; programs that set another signal for a child

@@ -19,6 +19,8 @@ __all__ = [
     "HUGE_PAGES",
     "IOCTL_REFUSED",
     "KEEP_SESSION",
+    "NAMESPACES_OF_A_PROCESS",
+    "OF_INTERFACES",
     "ONLY_ONESELF",
     "ONLY_OWN_PRIORITY",
     "PATH_ATTRIBUTES",
@@ -106,6 +108,14 @@ IOCTL_REFUSED = {
     "FS_IOC_ENABLE_VERITY": 0x40806685,
     "FS_IOC_SET_ENCRYPTION_POLICY": 0x800C6613,
 }
+
+NAMESPACES_OF_A_PROCESS = 0xFF00
+"""From here 16 commands: another's namespaces, by a descriptor of the process. The kernel gives one
+of whoever made a socket to whoever holds the other end."""
+
+OF_INTERFACES = (0x8900, 0x8B00)
+"""From each 256 commands: any socket, even a pair of no family, tells by them the addresses of the
+network that it was made in."""
 
 FCNTL_REFUSED = {
     "F_SETLEASE": 1024,  # makes another's open() wait
