@@ -26,7 +26,7 @@ from orq_runtime._supply.intact import check_frame, frame_of
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
 from orq_runtime._supply.manifest import write_manifest
 from orq_runtime._supply.resolve import identify
-from orq_runtime._supply.store import Store, read_json, write_json
+from orq_runtime._supply.store import Store, read_json, stage_json
 from orq_runtime._supply.uv import Uv
 from orq_runtime._supply.waiting import exclusively
 from orq_runtime.errors import StoreError
@@ -266,7 +266,7 @@ def _describe(
     found: Sequence[Distribution],
 ) -> None:
     mine, others = _parted(lock, found)
-    write_json(
+    stage_json(
         staged / "orq.json",
         {
             "modules": module_names(others),

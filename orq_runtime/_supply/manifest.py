@@ -17,7 +17,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from orq_runtime._supply.store import read_json, write_json
+from orq_runtime._supply.store import read_json, stage_json
 
 __all__ = ["defects", "write_manifest"]
 
@@ -33,7 +33,7 @@ def write_manifest(root: Path) -> None:
         for name, mode in _entries(root)
         if name not in recorded or name.endswith(_RECORD) or not stat.S_ISREG(mode)
     }
-    write_json(root / _NAME, {"files": own})
+    stage_json(root / _NAME, {"files": own})
 
 
 def defects(root: Path) -> list[str]:

@@ -19,7 +19,6 @@ from packaging.utils import canonicalize_name
 
 from orq_runtime._dataclass import replace
 from orq_runtime._supply.build import Builder, Source
-from orq_runtime._supply.fetch import fetch
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
 from orq_runtime._supply.requirements import declared
 from orq_runtime._supply.resolve import Resolver, Spec, cure_of, with_local
@@ -207,6 +206,8 @@ class SourceOnly:
                 return replace(wheel, source=pin)
             event = Event(phase="download", state="started", subject=pin.name, total=pin.size)
             self._sink(event)
+            from orq_runtime._supply.fetch import fetch  # start-up budget: brings in HTTP and TLS
+
             fetch(pin.package, file, self._settings, lambda _: None)
             self._sink(replace(event, state="done"))
             wheel = self._builder.build(source, spec.interpreter, vendored=spec.local)

@@ -41,7 +41,7 @@ from orq_runtime import _fs
 from orq_runtime.errors import StoreError
 from orq_runtime.model.environment import Environment
 
-__all__ = ["Lease", "Store", "leased_names", "read_json", "write_json"]
+__all__ = ["Lease", "Store", "leased_names", "read_json", "stage_json", "write_json"]
 
 _LAYOUT = "v1"
 _LOCK_WAIT_SECONDS = 15 * 60.0
@@ -214,8 +214,17 @@ def read_json(path: Path) -> dict[str, object] | None:
 
 def write_json(path: Path, document: Mapping[str, object]) -> None:
     """Write a document of the store, whole or not at all."""
+    _fs.write_atomic(path, _text(document))
+
+
+def stage_json(path: Path, document: Mapping[str, object]) -> None:
+    """Write a document into a folder that is being made: it is synced when that is published."""
+    path.write_bytes(_text(document))
+
+
+def _text(document: Mapping[str, object]) -> bytes:
     text = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
-    _fs.write_atomic(path, text.encode("utf-8", "surrogatepass"))
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _cannot_write(error: StoreError) -> bool:

@@ -15,7 +15,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from orq_runtime._supply.fetch import fetch
 from orq_runtime._supply.sources import BUILD_VENDOR, VENDOR
 from orq_runtime._supply.store import Store
 from orq_runtime.errors import BadComponent, ResolutionFailed
@@ -40,6 +39,8 @@ def fill_vendor(
     Raises `IndexUnavailable`, `ResolutionFailed`, and `BadComponent` for a folder that cannot be
     written.
     """
+    from orq_runtime._supply.fetch import fetch  # start-up budget: brings in HTTP and TLS
+
     made: list[Path] = []
     for folder in (root / VENDOR, root / VENDOR / BUILD_VENDOR):
         if folder.is_symlink():

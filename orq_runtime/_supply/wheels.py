@@ -21,7 +21,7 @@ from orq_runtime import _fs
 from orq_runtime._dataclass import dataclass
 from orq_runtime._digest import Digest, digest_file
 from orq_runtime._supply.lock import Pinned
-from orq_runtime._supply.store import Store, read_json, write_json
+from orq_runtime._supply.store import Store, read_json, stage_json
 from orq_runtime._supply.tree import check_members
 from orq_runtime.errors import BadComponent, StoreError
 
@@ -100,7 +100,7 @@ def _described(staged: Path, file_name: str, origin: str) -> str:
         "requires": headers.get_all("Requires-Dist") or [],
         "requires_python": headers["Requires-Python"],
     }
-    write_json(staged / "wheel.json", document)
+    stage_json(staged / "wheel.json", document)
     return content
 
 
