@@ -16,13 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from orq_runtime import Runtime, Step
+from orq_runtime._dataclass import dataclass, field
 from orq_runtime.cli import pool_peer
 from orq_runtime.cli.measuring import Contender, Pace, spawn
 from orq_runtime.settings import Settings

@@ -20,8 +20,9 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from orq_runtime._dataclass import dataclass
 
 __all__ = [
     "CALLS",
