@@ -12,7 +12,6 @@ import typing
 
 from orq_sandbox import direct, encode, later, wire
 from orq_sandbox.ahead import Ahead
-from orq_sandbox.bind import Call
 from orq_sandbox.failure import Refusal, clip, describe, limit_of
 
 __all__ = ["Files", "answer", "send"]
@@ -178,9 +177,12 @@ def _collected(value: typing.Any) -> typing.Any:
 
 def _call(
     function: typing.Callable, checks: typing.Any, clock: _Clock, *, is_large: bool = False
-) -> Call:
+) -> typing.Any:
     """The function with its annotations resolved."""
-    call = Call(function, typecheck=checks[0], coerce=checks[1], nan=checks[2], spent=clock.spent)
+    bind = later.part("bind")  # only where `direct` does not know all annotations
+    call = bind.Call(
+        function, typecheck=checks[0], coerce=checks[1], nan=checks[2], spent=clock.spent
+    )
     call.may_be_large = is_large
     return call
 
@@ -214,7 +216,7 @@ def _body(
     return document[:1], json.dumps(about)[:-1], b',"value":', value, b"}"
 
 
-def _answer_without_call(json: typing.Any, asked: dict, call: Call) -> bytes:
+def _answer_without_call(json: typing.Any, asked: dict, call: typing.Any) -> bytes:
     """The function described, or its inputs checked: the body of it does not run."""
     if asked["purpose"] == "describe":
         made = later.part("schema").described(call.function, *call.annotations(), json)

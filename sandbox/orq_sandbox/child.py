@@ -39,17 +39,20 @@ _KILL_PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.002
 
 
-class Channel(typing.NamedTuple):
+class Channel:
     """The guest's ends of a run's five descriptors, in the order they travel."""
 
-    request: int
-    result: int
-    stdout: int
-    stderr: int
-    status: int
+    __slots__ = ("request", "result", "status", "stderr", "stdout")
+
+    def __init__(self, request: int, result: int, stdout: int, stderr: int, status: int) -> None:
+        self.request, self.result = request, result
+        self.stdout, self.stderr, self.status = stdout, stderr, status
+
+    def __iter__(self) -> typing.Iterator[int]:
+        return iter((self.request, self.result, self.stdout, self.stderr, self.status))
 
 
-class Place(typing.NamedTuple):
+class Place:
     """Where a run takes place: behind which wall, its quantities, the doors to its cgroups.
 
     `doors` are open `cgroup.procs` files: init moves itself through them before it forks, or
@@ -57,11 +60,19 @@ class Place(typing.NamedTuple):
     command instead of a function.
     """
 
-    wall: confine.Wall
-    run: typing.Dict[str, typing.Any]
-    doors: typing.Sequence[int] = ()
-    is_spare: bool = False
-    become: typing.Optional[typing.Callable[..., None]] = None
+    __slots__ = ("become", "doors", "is_spare", "run", "wall")
+
+    def __init__(
+        self,
+        wall: confine.Wall,
+        run: typing.Dict[str, typing.Any],
+        doors: typing.Sequence[int] = (),
+        *,
+        is_spare: bool = False,
+        become: typing.Optional[typing.Callable[..., None]] = None,
+    ) -> None:
+        self.wall, self.run, self.doors = wall, run, doors
+        self.is_spare, self.become = is_spare, become
 
 
 def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import itertools
-import linecache
 import os
 import types
 import typing
@@ -118,6 +117,8 @@ class _Story:
         return frames
 
     def _frame(self, frame: types.FrameType, line: int) -> dict:
+        import linecache  # start-up budget: only a failure needs it
+
         file = frame.f_code.co_filename
         said = _line(
             file, line, frame.f_code.co_name, linecache.getline(file, line, frame.f_globals)

@@ -7,9 +7,7 @@ stem. Code given as text is the module `step` of the file `<step>`; tracebacks k
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
-import linecache
 import os
 import sys
 import types
@@ -90,6 +88,8 @@ def _module_name(file: str, roots: typing.List[str]) -> str:
 
 def load_source(source: str, code: typing.Any = None) -> types.ModuleType:
     """Execute code given as text, or compiled, as the module `step`. Raises what it raises."""
+    import linecache  # start-up budget: with files nothing needs it but a failure
+
     lines = source.splitlines(True)
     linecache.cache[SOURCE_FILE] = (len(source), None, lines, SOURCE_FILE)
     module = types.ModuleType("step")
@@ -102,7 +102,9 @@ def load_source(source: str, code: typing.Any = None) -> types.ModuleType:
 def forget_source() -> None:
     """Undo what `load_source` left in the caches of this process."""
     sys.modules.pop("step", None)
-    linecache.cache.pop(SOURCE_FILE, None)
+    linecache: typing.Any = sys.modules.get("linecache")
+    if linecache is not None:
+        linecache.cache.pop(SOURCE_FILE, None)
 
 
 def function_of(module: types.ModuleType, name: str) -> typing.Callable:
@@ -128,6 +130,8 @@ def _missing(module: types.ModuleType, name: str) -> str:
         for key, value in vars(module).items()
         if callable(value) and getattr(value, "__module__", None) == module.__name__
     ]
+    import difflib  # start-up budget: only a failure needs it
+
     close = difflib.get_close_matches(name, own, n=3, cutoff=0.5)
     message = "no function `%s` in `%s`" % (name, module.__file__)
     if close:

@@ -4,7 +4,10 @@ Rules of this file:
 
 1. They are imported from the support folder, kept here, and dropped from `sys.modules`; the folder
    leaves the path. A step that imports `typeguard` gets its own environment's, or an ImportError.
-2. Of typeguard only the checkers are imported. Its package `__init__` pulls in `unittest.mock` and
+2. orjson takes a name from each of `dataclasses` and `uuid`, for what we never have it write.
+   They would load half of `inspect` (10 ms) and are stood in for while it is imported, if it is of
+   a version for which that was tried.
+3. Of typeguard only the checkers are imported. Its package `__init__` pulls in `unittest.mock` and
    `importlib.metadata` (0.1 s) for an exemption of Mock objects and for plug-ins, which we do not
    want: both modules are stood in for during the import.
 """
@@ -12,12 +15,15 @@ Rules of this file:
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import types
+import typing
 
 __all__ = ["check_by_typeguard", "load_json", "load_typeguard"]
 
 _PRIVATE = ("orjson", "typeguard", "typing_extensions", "importlib_metadata", "zipp")
+_TRIED = ("3.10.", "3.11.", "3.12.", "3.13.")
 _kept: list = []  # module objects whose functions we hold must stay alive
 _typeguard: dict = {}
 _folder: list = []
@@ -56,8 +62,46 @@ def load_json(folder: str) -> types.ModuleType:
     Raises ImportError when the folder is not a support layer.
     """
     _folder[:] = [folder]
-    with _Privately(folder):
+    if not _is_known(folder):
+        with _Privately(folder):
+            return importlib.import_module("orjson")
+    marker: typing.Any = type("UUID", (), {})
+    stand_ins = {
+        "dataclasses": _module("dataclasses", _FIELD=object()),
+        "uuid": _module("uuid", UUID=marker, NAMESPACE_DNS=marker()),
+    }
+    with _Privately(folder), _shadowing(stand_ins):
         return importlib.import_module("orjson")
+
+
+def _is_known(folder: str) -> bool:
+    heads = tuple("orjson-%s" % version for version in _TRIED)
+    return any(name.startswith(heads) for name in os.listdir(folder))
+
+
+def _module(name: str, **held: typing.Any) -> types.ModuleType:
+    module = types.ModuleType(name)
+    vars(module).update(held)
+    return module
+
+
+class _shadowing:  # noqa: N801 - reads as the function it stands for
+    """Within it, imports find these modules by their names."""
+
+    def __init__(self, modules: typing.Dict[str, types.ModuleType]) -> None:
+        self._modules = modules
+        self._shadowed: typing.Dict[str, types.ModuleType] = {}
+
+    def __enter__(self) -> None:
+        for name in self._modules:
+            if name in sys.modules:
+                self._shadowed[name] = sys.modules[name]
+        sys.modules.update(self._modules)
+
+    def __exit__(self, *_: object) -> None:
+        for name in self._modules:
+            del sys.modules[name]
+        sys.modules.update(self._shadowed)
 
 
 def load_typeguard() -> None:
@@ -65,18 +109,9 @@ def load_typeguard() -> None:
     if _typeguard:
         return
     folder = _folder[0]
-    stand_ins = _stand_ins(folder)
-    shadowed = {name: sys.modules.get(name) for name in stand_ins}
-    with _Privately(folder):
-        sys.modules.update(stand_ins)
-        try:
-            for part in ("_checkers", "_config", "_memo", "_exceptions"):
-                _typeguard[part] = importlib.import_module("typeguard." + part)
-        finally:
-            for name, module in shadowed.items():
-                del sys.modules[name]
-                if module is not None:
-                    sys.modules[name] = module
+    with _Privately(folder), _shadowing(_stand_ins(folder)):
+        for part in ("_checkers", "_config", "_memo", "_exceptions"):
+            _typeguard[part] = importlib.import_module("typeguard." + part)
 
 
 def _stand_ins(folder: str) -> dict:

@@ -21,7 +21,7 @@ import signal
 import socket
 import typing
 
-from orq_sandbox import child, confine, kernel, wire
+from orq_sandbox import child, confine, kernel, later, wire
 from orq_sandbox.failure import clip, describe
 
 __all__ = ["serve"]
@@ -29,6 +29,9 @@ __all__ = ["serve"]
 _FEWEST = 5
 _MOST = 16
 _LONGEST_MESSAGE = 4096
+_PATIENCE_MS = 20  # after READY the first order is on its way
+_FIRST = 3
+_USUAL = ("dataclasses", "inspect", "uuid")
 
 
 def serve(
@@ -43,8 +46,6 @@ def serve(
     kernel.adopt_orphans()
     child.reset_signals()
     waker = _hear_of_deaths()
-    child.get_ready(json)
-    gc.collect()
     gc.freeze()
     ready = {"preloaded": [name for name in preload if name not in failed], "failed": failed}
     control.sendmsg([wire.frame(wire.READY, json.dumps(ready))], _rights(wall.shelf))
@@ -54,8 +55,12 @@ def serve(
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(waker, select.POLLIN)
+    is_settled = False
     while True:
-        numbers = [number for number, _ in poll.poll()]
+        numbers = [number for number, _ in poll.poll(None if is_settled else _PATIENCE_MS)]
+        if not is_settled and (not numbers or len(inits) >= _FIRST):
+            _settle(json)
+            is_settled = True
         if waker in numbers:
             os.read(waker, 4096)
             _reap(inits)
@@ -69,6 +74,19 @@ def serve(
             )
     _end_all()
     os._exit(0)
+
+
+def _settle(json: typing.Any) -> None:
+    """What pays for later children, and the first one is not kept waiting for.
+
+    Steps import the standard modules often enough to have them here.
+    """
+    for name in _USUAL:
+        importlib.import_module(name)
+    later.part("bind")
+    child.get_ready(json)
+    gc.collect()
+    gc.freeze()
 
 
 def _preload(names: typing.List[str]) -> typing.Dict[str, str]:

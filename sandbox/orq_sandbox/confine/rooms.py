@@ -20,11 +20,21 @@ _SHM_BYTES = 64 << 20
 _SHM_INODES = 4096
 
 
-class Rooms(typing.NamedTuple):
+class Rooms(tuple):
     """The run's own folders: `work` is where it starts, `temporary` what TMPDIR should name."""
 
-    work: str
-    temporary: str
+    __slots__ = ()  # not a NamedTuple: each costs every start a compilation
+
+    def __new__(cls, work: str, temporary: str) -> Rooms:
+        return super().__new__(cls, (work, temporary))
+
+    @property
+    def work(self) -> str:
+        return str(self[0])
+
+    @property
+    def temporary(self) -> str:
+        return str(self[1])
 
 
 def furnish(quantities: typing.Mapping[str, typing.Any], *, has_large_pages: bool = False) -> Rooms:
