@@ -25,7 +25,7 @@ else:
         except ImportError:
             from hashlib import sha256
 
-__all__ = ["Digest", "digest_file", "is_preimage"]
+__all__ = ["Digest", "digest_file", "is_preimage", "sha256"]
 
 _HEX_LENGTH = 40
 _CHUNK = 1 << 20

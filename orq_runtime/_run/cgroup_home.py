@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import itertools
 import os
 import select
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Final
 
 from orq_runtime import _fs
+from orq_runtime._digest import sha256
 from orq_runtime._run.cgroup_files import Files
 from orq_runtime.errors import StoreError
 
@@ -220,7 +220,7 @@ def record(register: Path, parents: Iterable[Path]) -> None:
     A register that cannot be written remembers nothing.
     """
     for parent in parents:
-        name = hashlib.sha256(os.fsencode(parent)).hexdigest()[:16]
+        name = sha256(os.fsencode(parent)).hexdigest()[:16]
         if not (register / name).exists():
             with contextlib.suppress(OSError, StoreError):
                 _fs.write_atomic(register / name, os.fsencode(parent))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -18,7 +18,6 @@ import orjson
 from orq_runtime._run import argv, exact
 from orq_runtime._run.nulls import may_hold_nan
 from orq_runtime._run.packing import Packing
-from orq_runtime._run.plain import Walk, simpler_with
 from orq_runtime.errors import BadCall
 from orq_runtime.model.checks import Checks, Coercion
 from orq_runtime.model.plan import CALL, Manner, RunPlan
@@ -158,7 +157,7 @@ def _inputs(
     inputs: Mapping[str, object], packing: Packing, *, allow_nan: bool
 ) -> tuple[bytes, bytes]:
     """The mark and the JSON of the inputs."""
-    simpler = simpler_with(packing)
+    simpler = _simpler_with(packing)
     try:
         text = orjson.dumps(dict(inputs), simpler, _PASSED_ON)
         # null is also what orjson makes of NaN
@@ -167,6 +166,8 @@ def _inputs(
     except orjson.JSONEncodeError:
         pass
     packing.clear()  # it is all met again
+    from orq_runtime._run.plain import Walk  # start-up budget: few inputs need it
+
     walk = Walk(simpler, allow_nan=allow_nan)
     try:
         made = walk.inputs(inputs)
@@ -175,6 +176,19 @@ def _inputs(
         return (_NAN if walk.has_nan else _BIG), exact.dumps(made, allow_nan=allow_nan)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadCall(f"the inputs cannot be sent as JSON: {error}") from error
+
+
+def _simpler_with(packing: Packing) -> Callable[[object], object]:
+    known: list[Callable[[object], object]] = []
+
+    def simpler(value: object) -> object:
+        if not known:
+            from orq_runtime._run.plain import simpler_with  # start-up budget: few inputs need it
+
+            known.append(simpler_with(packing))
+        return known[0](value)
+
+    return simpler
 
 
 def _texts(inputs: Mapping[str, object], packing: Packing) -> dict[str, str]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import threading
 from pathlib import Path
@@ -156,6 +155,8 @@ class _Placing:
 
     def put(self, source: Path, target: Path) -> Path:
         if source.is_dir():
+            import shutil  # start-up budget: few runs are handed anything
+
             shutil.copytree(source, target, symlinks=True, copy_function=self._file)
         else:
             self._file(source, target)
@@ -172,6 +173,8 @@ class _Placing:
             self._bytes_left -= status.st_size
             if self._bytes_left < 0:
                 raise _TooMuch from None
+            import shutil  # the same
+
             shutil.copyfile(source, target)
             Path(target).chmod(0o444)
 

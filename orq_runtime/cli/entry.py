@@ -28,7 +28,7 @@ def command() -> NoReturn:
 
     The interpreter is not taken apart (start-up budget): all that was begun has been ended by then.
     """
-    code = main()
+    code = _main(sys.argv[1:], is_alone=True)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -37,11 +37,14 @@ def command() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code. Reads `sys.argv` when no arguments are given."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    return _main(list(sys.argv[1:] if arguments is None else arguments), is_alone=False)
+
+
+def _main(words: list[str], *, is_alone: bool) -> int:
     open_standard_streams()
     try:
         with ending_by_signal():
-            code = _run(words)
+            code = _run(words, is_alone=is_alone)
             if sys.stdout is not None:
                 sys.stdout.flush()
             return code
@@ -52,11 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _CLOSED
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], *, is_alone: bool) -> int:
     if words in (["--version"], ["-V"]):  # start-up budget: no parser for this
         print(f"orq-runtime {orq_runtime.__version__}")
         return 0
     with _guest_ahead(words) as guests:
+        if is_alone:
+            from orq_runtime.cli.lean import load_orjson  # start-up budget, as above
+
+            load_orjson()
         return _command(words, guests)
 
 

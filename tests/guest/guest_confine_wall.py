@@ -11,6 +11,7 @@ import unittest
 
 from orq_sandbox import confine
 from orq_sandbox.confine import landlock, mounts, namespaces, root
+from orq_sandbox.confine.probe import probe
 
 _RUN_UID = 61299
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache")
@@ -67,7 +68,7 @@ class Wall(unittest.TestCase):
     def probe(self, **changed):
         """What the probe says of the policy with changes."""
         policy = {**self.policy, **changed}
-        return in_child(lambda: confine.probe(policy))
+        return in_child(lambda: probe(policy))
 
     def landlock(self, **changed):
         """The same in the landlock tier. Root's own interpreters cannot be read there: /usr's."""
