@@ -275,8 +275,11 @@ class AsyncRuntime:
     async def close(self, *, drain: bool = False) -> None:
         """End every run and every process. The runtime cannot be used afterwards.
 
-        With `drain` the runs that were asked for are waited for first.
+        With `drain` the runs that were asked for are waited for first. In a fork of its process it
+        does nothing.
         """
+        if not self._session.life.is_here:
+            return
         self._is_closed = True
         while drain and (self._tasks or self._under_way):
             left: list[asyncio.Future[Any]] = [*self._tasks, *self._under_way]
@@ -288,6 +291,7 @@ class AsyncRuntime:
         await asyncio.to_thread(self._session.close)
 
     def _confirm_open(self) -> None:
+        self._session.life.confirm()
         if self._is_closed:
             raise RequestError("the runtime is closed", hint="make another `Runtime`")
 

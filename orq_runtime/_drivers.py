@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from orq_runtime._run.drive_sync import Canceller
 from orq_runtime._turns import Turns
-from orq_runtime.errors import RequestError
+from orq_runtime.errors import NeverStarted, RequestError
+from orq_runtime.model.owner import Owner
 from orq_runtime.model.when import When
 
 __all__ = ["Calls", "Drivers", "RunFuture"]
@@ -32,6 +33,7 @@ class RunFuture(Future[T]):
         super().__init__()
         self.when = when
         self._work = work
+        self._owner = Owner()
         self._guard = threading.Lock()
         self._canceller: Canceller | None = None
         self._is_cancelled = self._is_under_way = False
@@ -41,7 +43,9 @@ class RunFuture(Future[T]):
         return self._is_under_way and not self.done()
 
     def cancel(self) -> bool:
-        """Kill the run, or keep it from starting; False when it is over already."""
+        """Kill the run, or keep it from starting; False when it is over, or not ours."""
+        if not self._owner.is_here:
+            return False
         with self._guard:
             self._is_cancelled = True
             if self._canceller is not None:
@@ -52,9 +56,13 @@ class RunFuture(Future[T]):
         """Do the run and settle the future. For the runtime's own threads."""
         error: BaseException | None = None
         results: list[T] = []
+        canceller: Canceller | None = None
         with self._guard:
-            canceller = None if self._is_cancelled else Canceller()
-            self._canceller = canceller
+            if not self._is_cancelled:
+                try:
+                    self._canceller = canceller = Canceller()
+                except OSError as lacking:
+                    error = NeverStarted(f"no descriptor for a run: {lacking.strerror}")
         if canceller is not None:
             self._is_under_way = True
             try:
@@ -84,6 +92,7 @@ class Drivers:
     """Up to `most` threads, and `queue` runs that wait for one. Safe for many threads."""
 
     def __init__(self, most: int | None, queue: int) -> None:
+        self._owner = Owner()
         self._turns: Turns[_Future] = Turns(most, queue)
         self.ahead = self._turns.ahead
         self._lock = threading.Lock()
@@ -106,6 +115,7 @@ class Drivers:
 
         What waits still when its time is over is done at once: it is to say so.
         """
+        self._owner.confirm()
         future = RunFuture(work, when)
         with self._lock:
             if self._is_closed:
@@ -204,6 +214,7 @@ class Calls:
     """Runs under way in threads that are not ours. Safe for many threads."""
 
     def __init__(self) -> None:
+        self._owner = Owner()
         self._lock = threading.Lock()
         self._none_left = threading.Condition(self._lock)
         self._count = 0
@@ -211,6 +222,7 @@ class Calls:
 
     def __enter__(self) -> None:
         """One is under way until the `with` ends. Raises `RequestError` once no more are taken."""
+        self._owner.confirm()
         with self._lock:
             if self._is_closed:
                 raise RequestError("the runtime is closed", hint="make another `Runtime`")

@@ -294,8 +294,11 @@ class Runtime:
     def close(self, *, drain: bool = False) -> None:
         """End every run and every process. The runtime cannot be used afterwards.
 
-        With `drain` the runs that were asked for are waited for first.
+        With `drain` the runs that were asked for are waited for first. In a fork of its process it
+        does nothing.
         """
+        if not self._session.life.is_here:
+            return
         self._calls.refuse()
         self._drivers.close(drain=drain)
         if drain:

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from orq_runtime._life import Life
 from orq_runtime._prepared import Preparations, Prepared
 from orq_runtime._provision import NotAtHand, Provision
 from orq_runtime._run import codec
 from orq_runtime._run.cgroup import Leaf, Mechanism
+from orq_runtime._run.entry import Short
 from orq_runtime._run.exceeded import of_group
 from orq_runtime._run.guest import Guests
 from orq_runtime._run.handover import Handover, Share
@@ -100,11 +102,7 @@ class Session:
         self._guests = guests or Guests()
         self._keeps = keeps = keeps or Keeps()
         self._pool: Pool[Launch, Slot] = Pool(
-            self._start_zygote,
-            self._leaf,
-            Tender,
-            spares=spares,
-            keeps=keeps,
+            self._start_zygote, self._leaf, Tender, spares=spares, keeps=keeps
         )
         self._provision = Provision(settings=settings, supplier=self.supplier, guests=self._guests)
         self._preparations = Preparations(
@@ -116,7 +114,7 @@ class Session:
             has_cgroup=self._mechanism.has_cgroup,
         )
         self._held: tuple[Limits, Mapping[str, str]] = (_NO_LIMITS, {})
-        self._is_closed = False
+        self.life = Life(self._end)
         self._prewarmer = self._prewarming() if keeps.prewarm and start == "zygote" else None
 
     # -- supply --------------------------------------------------------------------------------
@@ -130,6 +128,7 @@ class Session:
         is_vendoring: bool = False,
     ) -> Environment:
         """The joint environment of steps and component folders. Blocks."""
+        self.life.confirm()
         joint = self._provision.joint(targets, freshness)
         if is_vendoring:
             self.supplier.vendor(joint)
@@ -137,6 +136,7 @@ class Session:
 
     def explain(self, targets: Iterable[Step | Path | str]) -> Explanation:
         """Supply, and why the environment was found or made. Blocks."""
+        self.life.confirm()
         return self.supplier.explain(self._provision.joint(targets, Freshness()))
 
     def _start_zygote(self, what: Launch) -> Zygote:
@@ -150,7 +150,7 @@ class Session:
 
     def _prewarm(self) -> None:
         for step in self._keeps.prewarm:
-            if self._is_closed:
+            if self.life.is_over:
                 return
             with contextlib.suppress(OrqRuntimeError):  # the step's first run will say it
                 run = self.prepare(step, None, None)
@@ -164,7 +164,7 @@ class Session:
         try:
             return self._mechanism.leaf(limits)
         except OSError as error:
-            raise NeverStarted(f"a group for the run cannot be made: {error}") from error
+            raise Short(f"a group for the run cannot be made: {error}") from error
 
     def manner(self, checks: ChecksGiven, *, shows_locals: bool = False) -> Manner:
         """How a call is to be made: the runtime's own manner, but for what the call says."""
@@ -185,8 +185,7 @@ class Session:
     ) -> Run:
         """All of a run that comes before its process. Blocks. Raises what supply raises."""
         started_ns = time.monotonic_ns()
-        if self._is_closed:
-            raise RequestError("the runtime is closed", hint="make another `Runtime`")
+        self.life.confirm()
         limits = limits or self.limits
         ready, supplied_ns = self._preparations.of(
             step, limits, manner, supply or self._provision.environment
@@ -371,7 +370,9 @@ class Session:
 
     def close(self) -> None:
         """End every zygote and every run, and remove the runs' folders."""
-        self._is_closed = True
+        self.life.end()
+
+    def _end(self) -> None:
         if self._prewarmer is not None:
             self._prewarmer.join()
         self._guests.close()

@@ -69,6 +69,9 @@ def _weigh(entry: _Entry, now: float, *, exactly: bool) -> None:
     try:
         zygote = entry.zygote
         scales = None if zygote is None else zygote.scales()
+    except OSError:  # no descriptor to spare: later
+        entry.weighed, entry.is_changed = now, True
+        return
     finally:
         entry.lock.release()
     entry.weighed = now

@@ -8,9 +8,10 @@ from typing import Final, Generic, Protocol, TypeVar
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.hunch import Hunch
 from orq_runtime._run.weight import Scales, Weight
+from orq_runtime.errors import NeverStarted
 from orq_runtime.model.stats import Stats
 
-__all__ = ["CALM_SECONDS", "LONGEST_PAUSE_SECONDS", "Child", "Entry", "Parent"]
+__all__ = ["CALM_SECONDS", "LONGEST_PAUSE_SECONDS", "Child", "Entry", "Parent", "Short"]
 
 CALM_SECONDS: Final = 10.0
 """Without a claim that found nothing parked, for one child fewer to be kept; a zygote that lived
@@ -18,6 +19,10 @@ as long did not die young."""
 
 LONGEST_PAUSE_SECONDS: Final = 5.0
 _FIRST_PAUSE_SECONDS: Final = 0.1
+
+
+class Short(NeverStarted):
+    """The host lacks what a child needs: descriptors, mostly. Its zygote is none the worse."""
 
 
 class Child(Protocol):
@@ -66,12 +71,12 @@ class Parent(Protocol[C_co]):
     def order(self, leaf: Leaf, about: bytes = b"") -> None:
         """Have a child forked, without waiting, and told what its request will be about, if known.
 
-        Raises `NeverStarted`; the leaf is its own.
+        Raises `NeverStarted`, and `Short` when that is not its fault; the leaf is its own.
         """
         ...
 
     def take(self) -> C_co:
-        """The oldest ordered child. Raises `NeverStarted`."""
+        """The oldest ordered child. Raises `NeverStarted`, and `Short` as `order` does."""
         ...
 
     def scales(self) -> Scales:

@@ -5,7 +5,7 @@ Rules of this file:
 1. A child serves one run. What comes back to the pool is a run to be ended.
 2. One lock per zygote, held for a message or two; starting a zygote holds only its own entry's.
 3. A zygote that is gone is replaced at the next claim: at once, and with growing pauses when its
-   successors die young as well.
+   successors die young as well. What the host lacks (`Short`) ends no zygote.
 4. As many children are kept parked as were lately wanted at once, `spares` at the most.
 5. A zygote without runs goes after `idle_seconds`, or earlier when there are more than `zygotes`:
    the least recently used first. One with a run under way never goes. The same, child by child,
@@ -23,7 +23,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 
 from orq_runtime._run.ceiling import Ceiling
 from orq_runtime._run.cgroup import Leaf
-from orq_runtime._run.entry import Child, Entry, Parent
+from orq_runtime._run.entry import Child, Entry, Parent, Short
 from orq_runtime.errors import NeverStarted, RequestError, SandboxError
 from orq_runtime.model.keeps import Keeps
 from orq_runtime.model.stats import Stats
@@ -98,6 +98,8 @@ class Pool(Generic[K, C]):
                 zygote, is_new = self._zygote(entry, what)
                 try:
                     slot, start = self._take(entry, zygote, about, is_new=is_new)
+                except Short:
+                    raise
                 except NeverStarted:
                     entry.fail(self._clock())
                     if is_last:
@@ -163,7 +165,10 @@ class Pool(Generic[K, C]):
     def _the_tender(self) -> Tends[K, C] | None:
         with self._lock:
             if self._tender is None and not self._closing.is_set():
-                self._tender = self._tend(self._refill, self._keep)
+                with contextlib.suppress(
+                    OSError
+                ):  # no descriptor for it: whoever asks does without
+                    self._tender = self._tend(self._refill, self._keep)
             return None if self._closing.is_set() else self._tender
 
     def _refill(self, what: K) -> None:
@@ -177,7 +182,7 @@ class Pool(Generic[K, C]):
             return  # whoever holds the lock is claiming, and refills after its own run
         try:
             zygote = entry.zygote
-            with contextlib.suppress(SandboxError):  # the next claim finds out and says why
+            with contextlib.suppress(SandboxError, OSError):  # the next claim finds out, says why
                 entry.calm(self._clock())
                 while zygote is not None and zygote.parked < entry.spares:
                     if not self._ceiling.has_room(entry, self._all()):
@@ -320,6 +325,10 @@ class Pool(Generic[K, C]):
             raise NeverStarted("the runtime is closed")
         try:
             zygote = self._start(what)
+        except OSError as error:
+            raise Short(f"a zygote cannot be started: {error}") from error
+        except Short:
+            raise
         except NeverStarted:
             entry.fail(self._clock())
             raise

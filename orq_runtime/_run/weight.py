@@ -53,13 +53,21 @@ class Scales(Protocol):
 
 
 class Scale:
-    """Owns pidfds of its own: of the zygote's outermost process, and of a child or None."""
+    """Owns pidfds of its own: of the zygote's outermost process, and of a child or None.
+
+    Raises OSError.
+    """
 
     def __init__(self, zygote: int, generations: int, child: int | None) -> None:
         """`generations`: how many processes, one under the other, are the zygote and its walls."""
-        self._zygote = os.dup(zygote)
         self._generations = generations
-        self._child = -1 if child is None else os.dup(child)
+        self._zygote = self._child = -1
+        try:
+            self._zygote = os.dup(zygote)
+            self._child = -1 if child is None else os.dup(child)
+        except OSError:
+            self.close()
+            raise
 
     def weigh(self, *, exactly: bool) -> Weight:
         """Weigh once. Takes milliseconds when it is to be exact; what has ended weighs nothing."""

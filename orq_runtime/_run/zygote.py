@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import errno
 import json
 import os
 import select
@@ -17,6 +18,7 @@ import orjson
 
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.channel import Channel
+from orq_runtime._run.entry import Short
 from orq_runtime._run.ground import Ground
 from orq_runtime._run.guest import Guests
 from orq_runtime._run.launch import Launch, launch, why_it_died
@@ -36,6 +38,7 @@ _SPAWN_SECONDS: Final = 30.0
 _END_SECONDS: Final = 10.0
 _SEND_TIMEOUT: Final = struct.pack("@ll", int(_SPAWN_SECONDS), 0)
 _LONGEST_READY: Final = 1 << 20
+_SHORT: Final = (errno.ETOOMANYREFS, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _GENERATIONS: Final = {"namespaces": 3, "landlock": 2, "process": 1}
 """How many processes, one under the other, a zygote and its walls are."""
 
@@ -131,15 +134,13 @@ class Zygote:
 
         With `about` the child gets ready for a request about that, and serves no other.
 
-        Raises `NeverStarted` when the zygote is gone, or there are no descriptors for a child.
+        Raises `NeverStarted` when the zygote is gone, `Short` when there is no place for a child.
         """
         try:
-            channel = Channel()
+            channel, folder, doors = self._place(leaf)
         except OSError as error:
             leaf.close()
-            raise NeverStarted(f"no descriptors for a child: {error.strerror}") from error
-        folder = self._ground.run_folder()
-        doors = leaf.procs_descriptors()
+            raise Short(f"no place for a child: {error.strerror}") from error
         # who shares our process ids could send anybody through a door
         waits = bool(doors) and self._ground.tier == "landlock"
         run: dict[str, object] = {} if folder is None else {"folder": str(folder)}
@@ -152,12 +153,23 @@ class Zygote:
         except OSError as error:
             channel.close()
             leaf.close()
+            if error.errno in _SHORT:
+                raise Short(f"no place for a child: {error.strerror}") from error
             raise NeverStarted(f"the zygote is gone: {error.strerror}") from error
         channel.forget_guest()
         leaf.forget_guest()
         if about:
             about = self._told(channel, about)
         self._ordered.append(_Ordered(channel, folder, leaf, about, waits))
+
+    def _place(self, leaf: Leaf) -> tuple[Channel, Path | None, list[int]]:
+        """A channel, a folder where the wall has none, and the leaf's doors. Raises OSError."""
+        channel = Channel()
+        try:
+            return channel, self._ground.run_folder(), leaf.procs_descriptors()
+        except BaseException:
+            channel.close()
+            raise
 
     @staticmethod
     def _told(channel: Channel, about: bytes) -> bytes:
@@ -230,13 +242,15 @@ class Zygote:
         if not self._is_readable(seconds):
             raise NeverStarted(f"the zygote did not answer within {seconds:g} s")
         try:
-            message, descriptors, _, _ = socket.recv_fds(
+            message, descriptors, flags, _ = socket.recv_fds(
                 self._control, _LONGEST_READY, 1, socket.MSG_CMSG_CLOEXEC
             )
         except OSError as error:
             raise NeverStarted(f"the zygote is gone: {error.strerror}") from error
         for extra in descriptors[1:]:
             os.close(extra)
+        if flags & socket.MSG_CTRUNC and not descriptors:  # it came, and we have no number for it
+            raise Short("no descriptor for a child")
         if not message:
             raise why_it_died(self._process, "the zygote")
         try:

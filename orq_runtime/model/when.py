@@ -24,7 +24,7 @@ class When(NamedTuple):
         now_ns = time.monotonic_ns()
         if timeout is None:
             return When(now_ns)
-        if isinstance(timeout, bool) or not 0 < timeout < _LONGEST:
+        if type(timeout) not in (int, float) or not 0 < timeout < _LONGEST:
             raise RequestError(f"`timeout` is a number of seconds over 0, not: `{timeout!r}`")
         return When(now_ns, now_ns + int(timeout * 1e9))
 
