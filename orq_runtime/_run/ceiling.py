@@ -63,6 +63,7 @@ class Ceiling:
 
 
 def _weigh(entry: _Entry, now: float, *, exactly: bool) -> None:
+    entry.weighed = now
     if not entry.lock.acquire(blocking=False):
         entry.is_changed = True  # it is wanted: later
         return
@@ -70,11 +71,10 @@ def _weigh(entry: _Entry, now: float, *, exactly: bool) -> None:
         zygote = entry.zygote
         scales = None if zygote is None else zygote.scales()
     except OSError:  # no descriptor to spare: later
-        entry.weighed, entry.is_changed = now, True
+        entry.is_changed = True
         return
     finally:
         entry.lock.release()
-    entry.weighed = now
     if scales is None:
         entry.weight = Weight(is_exact=True)
         return

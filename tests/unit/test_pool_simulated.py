@@ -138,6 +138,7 @@ class _FakeTender:
     def __init__(self, refill: Callable[[str], None], keep: Callable[[], float | None]) -> None:
         self._refill, self._keep = refill, keep
         self._given: list[tuple[_FakeChild, str | None]] = []
+        self.due: float | None = None
 
     def bury(self, slot: _FakeChild, then: str | None) -> None:
         self._given.append((slot, then))
@@ -148,7 +149,7 @@ class _FakeTender:
             slot.close()
             if what is not None:
                 self._refill(what)
-        self._keep()
+        self.due = self._keep()
 
     def close(self) -> None:
         while self._given:
@@ -219,7 +220,9 @@ class _World:
             self.pool.give_back(child, what)
         elif choice == "tend":
             for tender in self.tenders:
+                before = self.now
                 tender.turn()
+                assert tender.due is None or tender.due > before, "called again at once"
         elif choice == "time":
             self.now += self._random.choice([0.01, 1.0, CALM_SECONDS + 1, _IDLE_SECONDS + 1])
 
@@ -350,6 +353,21 @@ def test_the_newest_zygote_stays_where_only_one_fits() -> None:
 
     assert [("a", True), ("b", False)] == [(one.what, one.is_closed) for one in world.zygotes]
     assert (1, 1) == (world.zygotes[1].parked, world.pool.stats().parked)
+
+
+def test_nobody_waits_for_a_zygote_that_is_wanted() -> None:
+    """One whose lock is held, for as long as it takes to start another, is weighed later."""
+    world = _of_weight(220)
+    _used(world, "a")
+    world.pool.warm("b")
+    world.now += WEIGH_SECONDS
+    entry = next(iter(world.pool._entries.values()))
+    entry.is_changed = True
+    with entry.lock:
+        world.tenders[0].turn()
+
+    assert world.tenders[0].due is not None
+    assert world.tenders[0].due > world.now
 
 
 def test_without_room_nothing_is_kept() -> None:
