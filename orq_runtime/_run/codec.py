@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from orq_runtime._run import argv, exact
+from orq_runtime._run.depth import MOST_LEVELS, is_too_deep
 from orq_runtime._run.nulls import may_hold_nan
 from orq_runtime._run.packing import Packing
 from orq_runtime.errors import BadCall
@@ -239,6 +240,8 @@ def decode_document(body: bytes, *, allow_nan: bool = False) -> dict[str, object
         raise wire.WireError(f"not a JSON document: {str(error)[:200]}") from error
     if not isinstance(document, dict):
         raise wire.WireError("not a JSON object")
+    if is_too_deep(document, body):
+        raise wire.WireError(f"a document of more than {MOST_LEVELS} levels")
     return document
 
 
