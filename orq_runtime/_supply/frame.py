@@ -5,6 +5,7 @@
     ENVIRONMENT/
       pyvenv.cfg               what makes it one: the interpreter's home
       bin/python               link to the interpreter; python3 and python3.N lead to it
+      bin/activate             for who works in it by hand, in a shell
       bin/NAME                 scripts, which find their interpreter beside themselves
       lib/python3.N/site-packages/
       lib64                    link to lib
@@ -33,6 +34,11 @@ _SHIM: Final = rb"""#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")"/'python' "$0" "$@"
 ' '''
 """
+_ACTIVATE: Final = """# to be sourced, by bash or zsh
+VIRTUAL_ENV="$(dirname -- "$(dirname -- "$(realpath -- "${BASH_SOURCE:-$0}")")")"
+PATH="$VIRTUAL_ENV/bin:$PATH"
+export VIRTUAL_ENV PATH
+"""
 _LONG_HEAD: Final = re.compile(rb"#!/bin/sh\n'''exec' [^\n]*\n' '''\n")
 _PYTHONS: Final = re.compile(r"python(\d(\.\d+)?)?\Z")
 
@@ -51,6 +57,7 @@ def make_frame(path: Path, interpreter: Interpreter) -> None:
     (binaries / "python").symlink_to(interpreter.path)
     for name in ("python3", f"python{interpreter.minor}"):
         (binaries / name).symlink_to("python")
+    (binaries / "activate").write_text(_ACTIVATE, "utf-8")
     version = ".".join(map(str, interpreter.version))
     lines = [
         f"home = {interpreter.path.parent}",

@@ -96,7 +96,8 @@ class Store:
             _fs.lock(self.activity, shared=True, timeout_seconds=wait, on_wait=on_wait),
         ):
             _fs.check_lock(self.activity)
-            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.home, self.uv_cache):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _fs.sweep(self.staging)
             yield
 

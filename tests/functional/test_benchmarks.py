@@ -218,6 +218,31 @@ def test_the_benchmark_of_hits_measures_what_is_published(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_cold_supplies_measures_what_is_published(tmp_path: Path) -> None:
+    """A quick run ends well, with the same bytecode on both sides; the committed have its rows."""
+    file = tmp_path / "cold.json"
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.cold", "--quick", "--work", "hello", "--json", file],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        timeout=240,
+        env=tree_environment(),
+        check=True,
+    )
+
+    measured = {
+        (row["work"], row["contender"]) for row in json.loads(file.read_text("utf-8"))["rows"]
+    }
+    for path in _RESULTS.glob("cold-*.json"):
+        published = json.loads(path.read_text("utf-8"))
+        assert measured <= {(row["work"], row["contender"]) for row in published["rows"]}
+        for row in published["rows"]:
+            samples = [call for turn in row["samples_ms"] for call in turn]
+            assert row["median_ms"] == pytest.approx(statistics.median(samples), abs=0.02)
+
+
+@pytest.mark.slow
 def test_the_benchmark_of_types_measures_what_is_published(tmp_path: Path) -> None:
     """A quick run ends well, and the committed results have its rows and follow from samples."""
     file = tmp_path / "types.json"
