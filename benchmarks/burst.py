@@ -21,7 +21,7 @@ from orq_runtime.cli.measuring import Contender, measure, median_ratio
 
 __all__ = ["main"]
 
-_ROUNDS = 12
+_ROUNDS = 10
 _SEED = 7
 _RUNS = 100
 _FRESH = "orq, new Runtime"

@@ -11,8 +11,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import uv
@@ -54,7 +55,8 @@ IMPORT_BASE = "python -I -c pass"
 class Ready:
     """A workload's contenders, and in what orq_runtime runs it: environment and isolation.
 
-    `zygote_starts` are filled while warm calls are made: the seconds until a child was there.
+    `zygote_starts` are filled while warm calls are made: the seconds until a child was there;
+    `phases` while paced hot calls are made: what each run told of its seconds.
     """
 
     work: Workload
@@ -62,6 +64,7 @@ class Ready:
     environment: Environment
     isolation: str
     zygote_starts: list[float] = field(default_factory=list)
+    phases: list[Mapping[str, float]] = field(default_factory=list)
 
 
 def bare(interpreter: Path) -> list[Contender]:
@@ -114,9 +117,10 @@ def of_workload(work: Workload, step: Step, folder: Path, cache_dir: Path) -> It
         bound = stack.enter_context(Runtime(cache_dir=cache_dir, bind=True))
         environment = runtime.supply(step)
         starts: list[float] = []
+        phases: list[Mapping[str, float]] = []
         contenders = [
-            *_hot(HOT, work, step, runtime),
-            *_hot(BOUND, work, step, bound),
+            *_hot(HOT, work, step, runtime, phases),
+            *_hot(BOUND, work, step, bound, []),
             _warm(work, step, cache_dir, starts),
             *_commands(work, step, folder, cache_dir),
             *_uv_scripts(work, environment, folder, is_checked=True),
@@ -128,25 +132,29 @@ def of_workload(work: Workload, step: Step, folder: Path, cache_dir: Path) -> It
             environment=environment,
             isolation=runtime.run(step, work.inputs).isolation,
             zygote_starts=starts,
+            phases=phases,
         )
 
 
-def _hot(name: str, work: Workload, step: Step, runtime: Runtime) -> list[Contender]:
+def _hot(
+    name: str, work: Workload, step: Step, runtime: Runtime, phases: list[Mapping[str, float]]
+) -> list[Contender]:
     """In this process, in an open runtime."""
     isolation = runtime.run(step, work.inputs).isolation
 
-    def call() -> float:
+    def call(told: list[Mapping[str, float]]) -> float:
         started = time.perf_counter()
         outcome = runtime.run(step, work.inputs)
         seconds = time.perf_counter() - started
         checked(work, outcome, "hot", isolation)
+        told.append(outcome.timings)
         return seconds
 
     for _ in range(3):
-        call()
+        call([])
     return [
-        Contender(name=name, work=work.name, pace="paced", call=call),
-        Contender(name=name, work=work.name, pace="back to back", call=call),
+        Contender(name=name, work=work.name, pace="paced", call=partial(call, phases)),
+        Contender(name=name, work=work.name, pace="back to back", call=partial(call, [])),
     ]
 
 

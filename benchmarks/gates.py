@@ -34,7 +34,7 @@ from orq_runtime import Runtime, Step
 
 __all__ = ["main"]
 
-_ROUNDS = 5
+_ROUNDS = 4
 _SEED = 13
 _FEW, _MANY = 20, 140
 _TIMES = {rivals.POOL_REUSED: 20}  # a call of it costs too little to be seen beside its start

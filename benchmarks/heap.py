@@ -34,7 +34,7 @@ from orq_runtime.cli.measuring import Contender, measure, median_ratio
 
 __all__ = ["main"]
 
-_ROUNDS = 12
+_ROUNDS = 8
 _SEED = 11
 _RUNS = 40
 _HOT = "hot"

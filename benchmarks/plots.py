@@ -77,27 +77,38 @@ def dots(title: str, unit: str, found: Iterable[Dot], kinds: Mapping[str, str]) 
     return _svg(bottom + 28, parts)
 
 
-def lines(title: str, axis: str, found: Sequence[Line]) -> str:
-    """All over one axis of doublings; the names stand at the lines' ends."""
+def lines(
+    title: str,
+    axis: str,
+    found: Sequence[Line],
+    *,
+    labels: Mapping[float, str] | None = None,
+    is_log: bool = False,
+) -> str:
+    """All over one axis of multiples; the names stand at the lines' ends.
+
+    Values rise from nothing, or with `is_log` from a power of ten to another.
+    """
     left, top, width, height = 64, 44, _WIDTH - 64 - 200, 280
     numbers = sorted({number for line in found for number in line.values})
-    most = max(value for line in found for value in line.values.values())
-    mark = _round_mark(most / 4)
-    ceiling = mark * math.ceil(most / mark)
+    values = [value for line in found for value in line.values.values()]
+    marks = _powers(min(values), max(values)) if is_log else _steps(max(values))
+    turn = math.log10 if is_log else float
+    span, rise = math.log(numbers[-1] / numbers[0]) or 1.0, turn(marks[-1]) - turn(marks[0])
 
     def place(number: float, value: float) -> tuple[float, float]:
-        span = math.log2(numbers[-1] / numbers[0]) or 1.0
-        x = left + width * math.log2(number / numbers[0]) / span
-        return round(x, 1), round(top + height * (1 - value / ceiling), 1)
+        x = left + width * math.log(number / numbers[0]) / span
+        return round(x, 1), round(top + height * (turn(marks[-1]) - turn(value)) / rise, 1)
 
     parts = [_text(8, 20, title, "title")]
-    for index in range(round(ceiling / mark) + 1):
-        _, y = place(numbers[0], index * mark)
+    for mark in marks:
+        _, y = place(numbers[0], mark)
         parts.append(_segment(left, y, left + width, y, "grid"))
-        parts.append(_text(left - 8, y + 4, _number(index * mark), "small", "end"))
+        parts.append(_text(left - 8, y + 4, _number(mark), "small", "end"))
     for number in numbers:
-        x, _ = place(number, 0)
-        parts.append(_text(x, top + height + 18, f"{number:g}", "small", "middle"))
+        x, _ = place(number, marks[0])
+        label = (labels or {}).get(number, f"{number:g}")
+        parts.append(_text(x, top + height + 18, label, "small", "middle"))
     parts.append(_text(left + width / 2, top + height + 36, axis, "small", "middle"))
     for line in found:
         points = [place(number, value) for number, value in sorted(line.values.items())]
@@ -105,6 +116,19 @@ def lines(title: str, axis: str, found: Sequence[Line]) -> str:
         parts.append(f'<path d="{path}" class="{line.kind}{" dashed" * line.is_dashed}"/>')
     parts += _names(found, [place(max(one.values), one.values[max(one.values)]) for one in found])
     return _svg(top + height + 48, parts)
+
+
+def _powers(least: float, most: float) -> list[float]:
+    """From the power of ten that is below all to the one that is above."""
+    low, high = math.floor(math.log10(least)), math.ceil(math.log10(most))
+    return [10.0**power for power in range(low, max(high, low + 1) + 1)]
+
+
+def _steps(most: float) -> list[float]:
+    """From nothing to above the most, in round steps."""
+    power = 10.0 ** math.floor(math.log10(most / 4))
+    step = next(power * part for part in (1, 2, 5, 10) if power * part >= most / 4)
+    return [step * index for index in range(math.ceil(most / step) + 1)]
 
 
 def _names(found: Sequence[Line], ends: Sequence[tuple[float, float]]) -> list[str]:
@@ -126,14 +150,8 @@ def _legend(kinds: Mapping[str, str]) -> list[str]:
     return parts
 
 
-def _round_mark(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, ... from here up."""
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(power * step for step in (1, 2, 5, 10) if power * step >= value)
-
-
 def _number(value: float) -> str:
-    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:

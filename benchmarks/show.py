@@ -111,6 +111,8 @@ def tables(result: Result) -> str:
         parts.append(_targets(result))
     works = dict.fromkeys(row["work"] for row in result["rows"])
     parts += [_rows(result, work) for work in works if work]
+    if "phases_us" in result:
+        parts.append(of_benchmarks.phases(result))
     return "\n".join(parts)
 
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import contenders, environments, machine, report, rivals
@@ -34,7 +35,7 @@ from orq_runtime.cli.measuring import (
 
 __all__ = ["main"]
 
-_ROUNDS = 24
+_ROUNDS = 20
 _COLD_ROUNDS = 3
 _SEED = 2
 _HELLO = "hello"
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         },
         isolation=ready[0].isolation,
         rows=report.rows(measured, contenders.BARE),
+        phases_us=_phases(ready[0].phases),
         figures=_figures(measured, ready) if works[0].name == _HELLO else {},
     )
     report.deliver(result, options.json)
@@ -113,6 +115,15 @@ def _figures(measured: Measured, ready: Sequence[Ready]) -> dict[str, float]:
         "warm_cli": ratio(contenders.CLI_WARM, contenders.UV_WARM, "once"),
         "warm_api": ratio(contenders.WARM, contenders.BARE, "once"),
         "import": ratio(contenders.IMPORT, contenders.IMPORT_BASE, "paced", "import"),
+    }
+
+
+def _phases(told: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each phase of a paced hot run, in microseconds."""
+    names = dict.fromkeys(name for one in told for name in one)
+    return {
+        name: round(statistics.median(one.get(name, 0.0) for one in told) * 1e6, 1)
+        for name in names
     }
 
 

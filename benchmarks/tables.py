@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from benchmarks import contenders, plots
 from benchmarks.goals import GOALS, Goal
 from benchmarks.plots import Dot, Line
 
-__all__ = ["OF", "PLOTS", "goals"]
+__all__ = ["OF", "PLOTS", "goals", "measured_of", "phases"]
 
 Result = Mapping[str, Any]
 
@@ -20,6 +21,8 @@ _KINDS: Final = {
     "base": "an interpreter that does nothing",
 }
 _WALLED: Final = ("bubblewrap", "sandlock", "pydantic-monty")
+_SIZE: Final = re.compile(r"(\d+) (B|kB|KiB|MB)")
+_UNITS: Final = {"B": 1, "kB": 1e3, "KiB": 1024, "MB": 1e6}
 _YES: Final = {True: "yes", False: "no", None: ""}
 
 
@@ -51,6 +54,16 @@ def measured_of(result: Result) -> Mapping[str, float]:
         return figures
     meant = [row for row in result["targets"] if row["work"] == "hello, supply and run"]
     return {"cold": meant[0]["ratio"]} if meant else {}
+
+
+def phases(result: Result) -> str:
+    """Where the time of a hot run goes, as the run tells it."""
+    told = result["phases_us"]
+    return "**a hot run of hello, paced**\n\n" + _table(
+        ("phase", *told),
+        "l" + "r" * len(told),
+        [("median us", *(f"{us:.0f}" for us in told.values()))],
+    )
 
 
 def _throughput(result: Result) -> str:
@@ -183,18 +196,24 @@ def _draw_throughput(result: Result) -> str:
 
 
 def _draw_payload(result: Result) -> str:
-    found = [
-        Dot(
-            label=f"{row['work']}, {row['contender']}",
-            median=row["median_ms"],
-            p95=row["p95_ms"],
-            kind="base" if row["contender"] == "bare" else "ours",
+    lines: dict[str, dict[float, float]] = {}
+    labels: dict[float, str] = {}
+    for row in result["rows"]:
+        if found := _SIZE.fullmatch(row["work"]):
+            size = float(found[1]) * _UNITS[found[2]]
+            labels[size] = row["work"]
+            lines.setdefault(row["contender"], {})[size] = row["median_ms"]
+    drawn = [
+        Line(label=name, values=values, kind="base" if name == "bare" else "ours", is_dashed=dashed)
+        for name, dashed in (
+            ("bytes in and out", False),
+            ("float64 in and out", True),
+            ("bare", False),
         )
-        for row in result["rows"]
-        if row["contender"] in ("bare", "bytes in and out", "float64 in and out")
+        if (values := {size: ms for size, ms in lines.get(name, {}).items() if ms > 0})
     ]
-    kinds = {"ours": "into a run and back", "base": "a copy in memory, warm"}
-    return plots.dots("Large values: milliseconds, median and p95", "ms", found, kinds)
+    title = "Large values: milliseconds into a run and back, and of a copy (bare)"
+    return plots.lines(title, "size", drawn, labels=labels, is_log=True)
 
 
 PLOTS: Final[Mapping[str, tuple[str, Callable[[Result], str]]]] = {
