@@ -31,6 +31,7 @@ __all__ = ["main"]
 
 _FEW = 8
 _MANY, _MANY_EACH = 1000, 250
+_NO_CEILING = 64 << 30
 _PATIENCE_SECONDS = 60.0
 _AVAILABLE = re.compile(r"^MemAvailable:\s*(\d+) kB$", re.MULTILINE)
 _SLOW = """
@@ -120,7 +121,14 @@ def _many(folder: Path, number: int) -> dict[str, object]:
     each = min(number, _MANY_EACH)
     with contextlib.ExitStack() as stack:
         runtimes = [
-            stack.enter_context(Runtime(cache_dir=folder / "cache", spares=each, concurrency=each))
+            stack.enter_context(
+                Runtime(
+                    cache_dir=folder / "cache",
+                    spares=each,
+                    concurrency=each,
+                    parked_bytes=_NO_CEILING,
+                )
+            )
             for _ in range(number // each)
         ]
         for runtime in runtimes:
