@@ -46,8 +46,9 @@ class Circumstances:
 
     A command ends well where a function leaves no result: by exit status 0. `plan` is None for a
     command that is no step. `blobs` is the file that came with the result, `owner` the host user
-    that the run was; `only_ours`: whether nobody else can hold that file any more.
-    `peak_memory_bytes` is what the run's group saw, if it has one.
+    that the run was; `only_ours`: whether nobody else can hold that file any more, `is_apart`:
+    whether nobody can that will live for long. `peak_memory_bytes` is what the run's group saw, if
+    it has one.
     """
 
     plan: RunPlan | None
@@ -62,6 +63,7 @@ class Circumstances:
     checks: Checks = field(default_factory=Checks)
     blobs: int = -1
     owner: int = -1
+    is_apart: bool = False
     only_ours: bool = False
     peak_memory_bytes: int | None = None
 
@@ -172,6 +174,7 @@ def _answered(machine: Machine, end: Conclusion, answer: bytes, seen: Circumstan
             seen.blobs,
             most_bytes=seen.limits.blob_bytes,
             owner=seen.owner,
+            is_apart=seen.is_apart,
             only_ours=seen.only_ours,
         )
     decoded = (time.monotonic_ns() - before_ns) / 1e9

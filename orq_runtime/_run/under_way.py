@@ -85,6 +85,7 @@ class Run:
             enforced_by=dict(enforced_by),
             timings=timings,
             sent_ns=self.sent_ns,
+            is_apart=self._is_apart(),
             only_ours=self._left_nobody(),
             blobs=-1 if slot is None else slot.take_blobs(),
             owner=-1 if slot is None else slot.owner,
@@ -92,16 +93,20 @@ class Run:
             peak_memory_bytes=slot.leaf.peak_bytes() if slot is not None and is_over else None,
         )
 
+    def _is_apart(self) -> bool:
+        """Whether nobody outside its pid namespace can have got a file of the run's."""
+        wall = self.launch.wall
+        return wall.tier == "namespaces" and wall.network == "none" and not wall.writable
+
     def _left_nobody(self) -> bool:
         """Whether whoever could hold a file of the run's is dead: the kernel's word, no guest's.
 
-        With init all of its pid namespace is dead, and no other run can have got anything of it.
+        With init all of its pid namespace is dead.
         """
-        wall, slot, machine = self.launch.wall, self.slot, self.machine
+        slot, machine = self.slot, self.machine
         if slot is None or machine is None or not (slot.has_blobs and machine.is_finished):
             return False
-        is_apart = wall.tier == "namespaces" and wall.network == "none" and not wall.writable
-        return is_apart and slot.has_ended(_END_SECONDS)
+        return self._is_apart() and slot.has_ended(_END_SECONDS)
 
 
 def too_late(

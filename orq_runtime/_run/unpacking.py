@@ -7,8 +7,9 @@ Rules of this file:
 1. What comes from a step is a lie until it was measured: that it is a regular file of the run's,
    its length, each part's place, each header against the length of its part.
 2. Only a file whose length and content nobody can change any more is mapped, and only if all of it
-   is there: a page that is gone or cannot be had would kill this process. It is sealed, or it was
-   the run's own and everybody in the run is dead. Others are copied.
+   is there: a page that is gone or cannot be had would kill this process. It is sealed, or it is
+   the run's own and everybody in the run is dead, or nobody has it open for writing and whoever
+   tries to waits until they are. Others are copied.
 3. Nothing is unpickled. Arrow stays bytes: no parser of ours reads it.
 """
 
@@ -16,8 +17,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import mmap
 import os
+import signal
 import stat
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -48,19 +51,21 @@ def unpacked(
     *,
     most_bytes: int,
     owner: int,
+    is_apart: bool = False,
     only_ours: bool = False,
 ) -> object:
     """The value with its blobs in their places: arrays where numpy is installed, else `Blob`s.
 
-    The descriptor stays the caller's; `owner` is the host user that the run was, `only_ours`
-    whether nobody else can hold a file that the run could write to. Raises `wire.WireError` where
-    anything is not as it says, and `TooLarge`.
+    The descriptor stays the caller's; `owner` is the host user that the run was. `only_ours`:
+    nobody else can hold a file that the run could write to; `is_apart`: only the run's own
+    processes can, which are being ended. Raises `wire.WireError` where anything is not as it says,
+    and `TooLarge`.
     """
     if about is None or descriptor < 0:
         raise wire.WireError("blobs without a descriptor, or a descriptor without blobs")
     key, parts = _described(about)
     try:
-        size, is_fixed = _measured(descriptor, owner, only_ours=only_ours)
+        size, is_fixed = _measured(descriptor, owner, is_apart=is_apart, only_ours=only_ours)
         if size > most_bytes:
             raise TooLarge(f"the result's blobs are {size} bytes; {most_bytes} are allowed")
         if any(part.offset + part.length > size for part in parts):
@@ -102,7 +107,7 @@ def _part_of(item: object) -> _Part:
     return _Part(form, offset, length)
 
 
-def _measured(descriptor: int, owner: int, *, only_ours: bool) -> tuple[int, bool]:
+def _measured(descriptor: int, owner: int, *, is_apart: bool, only_ours: bool) -> tuple[int, bool]:
     """The length of a step's file, and whether nothing about it can change any more."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -115,10 +120,47 @@ def _measured(descriptor: int, owner: int, *, only_ours: bool) -> tuple[int, boo
         return status.st_size, False
     # what the run could only read may be anybody's: a grant, for example
     is_writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
-    is_fixed = is_fixed or (only_ours and is_writable)
+    if is_writable and not is_fixed:
+        is_fixed = only_ours or (is_apart and _is_held(descriptor))
+        status = os.fstat(descriptor)  # as it is now, and stays
     if is_fixed and status.st_blocks * 512 < status.st_size:
         raise wire.WireError("blobs in a file with holes")
     return status.st_size, is_fixed
+
+
+def _is_held(descriptor: int) -> bool:
+    """Take a lease on the file; the descriptor cannot be written to any more.
+
+    A memory file is none that can be held: who made it writes to it without having opened it.
+    The kernel gives one only where nobody has the file open for writing, or mapped so, and lets
+    nobody open it for writing as long as it is held, which is as long as the file is mapped: at
+    least 45 s, where `lease-break-time` was not changed. By then all of the run is dead. Whoever
+    tries has us told by a signal, unless it has no receiver; until then it is one that is ignored.
+    """
+    try:
+        if os.fstat(descriptor).st_dev == _device_of_memory():
+            return False
+        reading = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.dup2(reading, descriptor, inheritable=False)
+        finally:
+            os.close(reading)
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, 0)
+    except OSError:  # somebody can write to it, or it is not for us to hold
+        return False
+    return True
+
+
+@functools.cache
+def _device_of_memory() -> int:
+    """The device that the kernel has all memory files on. Raises OSError."""
+    descriptor = os.memfd_create("orq-device", os.MFD_CLOEXEC)
+    try:
+        return os.fstat(descriptor).st_dev
+    finally:
+        os.close(descriptor)
 
 
 def _content(descriptor: int, size: int, *, is_fixed: bool) -> memoryview:

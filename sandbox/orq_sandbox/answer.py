@@ -59,14 +59,10 @@ class _Clock:
 
 
 class Files:
-    """The file that `came` with the request, and the one that `goes` with a result; -1 for none.
-
-    One that `waits` is taken as it is, but only once the run is over.
-    """
+    """The file that `came` with the request, and the one that `goes` with a result; -1 for none."""
 
     came = -1
     goes = -1
-    waits = False
 
 
 def answer(
@@ -84,8 +80,7 @@ def answer(
     seal, body = frame[: wire.SEAL_BYTES], memoryview(frame)[wire.SEAL_BYTES :]
     try:
         value = _run(json, body, mark, folder, clock, files, ahead)
-        company = wire.IN_COMPANY if files.waits else _company()
-        return wire.frame(wire.RESULT, seal, company, *value)
+        return wire.frame(wire.RESULT, seal, _company(), *value)
     except Refusal as refusal:
         verdict, said = refusal.verdict, refusal.body
     except ModuleNotFoundError as error:
@@ -199,7 +194,7 @@ def _encoded(
     document = encoded()
     blobs = beside.about()
     if blobs is not None:
-        files.goes, files.waits = beside.written(folder, encoded)
+        files.goes = beside.written(folder, encoded)
     return document, blobs
 
 

@@ -99,7 +99,7 @@ class Beside:
         """What the message says of it; None where nothing was put aside."""
         return None if self.packing is None else self.packing.about()
 
-    def written(self, folder: str, again: typing.Callable) -> typing.Tuple[int, bool]:
+    def written(self, folder: str, again: typing.Callable) -> int:
         """The file, as `parcel` writes it. Where a part may not travel, `again` is to say which."""
         try:
             return self.packing.written(folder)

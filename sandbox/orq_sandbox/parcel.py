@@ -9,8 +9,8 @@ Rules of this file:
 2. An array that came in can be written to, like one made from a list: its pages are copied when it
    is.
 3. What is written goes into a file of the run's own that has no name, if the kernel gives that
-   large pages: the host waits for the end of the run, and takes it as it is. Else it is sealed in a
-   memory file, or, where there are none, in a file on the disk that the host copies.
+   large pages, and nobody here keeps it: the host takes it as it is where that is true. Else it is
+   sealed in a memory file, or, where there are none, in a file on the disk that the host copies.
 """
 
 from __future__ import annotations
@@ -203,24 +203,24 @@ class Packing:
             offset += length + -length % _ALIGNED
         return {"key": self._key, "parts": parts}
 
-    def written(self, folder: str) -> typing.Tuple[int, bool]:
-        """A descriptor of the file, and whether the host should wait for the end of the run.
+    def written(self, folder: str) -> int:
+        """A descriptor of the file. It is sealed if it is a memory file, else below the folder.
 
-        It is sealed if it is a memory file, else below the folder. Raises ValueError as `placed`
-        does, but cannot say for which value: with `looks_first` it is `placed` that does.
+        Raises ValueError as `placed` does, but cannot say for which value: with `looks_first` it is
+        `placed` that does.
         """
         length = self._length()
         if length >= _LARGE_PAGE:
             descriptor = self._filled(_in_large_pages(folder, length))
             if descriptor >= 0:
-                return descriptor, True
+                return descriptor
         descriptor = self._filled(_in_memory())
         if descriptor >= 0:
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
-            return descriptor, False
+            return descriptor
         descriptor = _unnamed(folder)
         self._fill(descriptor)
-        return descriptor, False
+        return descriptor
 
     def _length(self) -> int:
         lengths = [_nbytes(pieces) for _, pieces, _ in self._parts]
@@ -362,10 +362,15 @@ def _unnamed(folder: str) -> int:
 
 
 def send(result: int, message: memoryview, descriptor: int) -> memoryview:
-    """Send the start of a message and the descriptor with it; what is left to send."""
+    """Send the start of a message and the descriptor with it; what is left to send.
+
+    The descriptor is closed: when the message is whole nobody has the file but who receives it.
+    """
     line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, result)
     try:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
-        return message[line.sendmsg([message], rights) :]
+        sent = line.sendmsg([message[:1]], rights)
     finally:
         line.detach()
+    os.close(descriptor)
+    return message[sent:]

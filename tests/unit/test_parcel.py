@@ -23,7 +23,7 @@ def _written(value: object, folder: str, *, looks_first: bool = False) -> bytes:
     packing = parcel.Packing(allow_nan=False)
     packing.looks_first = looks_first
     assert packing.placed(value) is not None
-    descriptor, _ = packing.written(folder)
+    descriptor = packing.written(folder)
     try:
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
     finally:

@@ -248,3 +248,53 @@ def test_what_others_may_hold_is_copied(flags: int, *, only_ours: bool, is_mappe
     os.close(somebodys)
 
     assert (b"x" if is_mapped else b"\0") == found.to_bytes()[:1]
+
+
+@pytest.mark.parametrize("is_let_go", [True, False])
+def test_a_file_that_nobody_can_write_to_is_held(*, is_let_go: bool) -> None:
+    """It is taken as it is, and nobody can write to it while that lives; else it is copied."""
+    somebodys = os.open("/dev/shm", os.O_TMPFILE | os.O_RDWR, 0o600)  # a tmpfs
+    os.write(somebodys, bytes(_LARGE))
+    descriptor = os.open(f"/proc/self/fd/{somebodys}", os.O_RDWR)
+    again = os.open(f"/proc/self/fd/{somebodys}", os.O_RDONLY)
+    if is_let_go:
+        os.close(somebodys)
+
+    found = _apart(descriptor)
+
+    if is_let_go:
+        assert not _is_open_to_writers(again)
+    else:
+        os.pwrite(somebodys, b"x", 0)
+        os.close(somebodys)
+    assert bytes(8) == found.to_bytes()[:8]
+    del found
+    assert _is_open_to_writers(again)
+    os.close(again)
+
+
+def test_a_memory_file_is_not_held() -> None:
+    """Its maker's own descriptor is none that the kernel counts: it is copied."""
+    somebodys = _memory(bytes(_LARGE), 0)
+
+    found = _apart(os.open(f"/proc/self/fd/{somebodys}", os.O_RDWR))
+    os.ftruncate(somebodys, 0)
+    os.close(somebodys)
+
+    assert bytes(_LARGE) == found.to_bytes()
+
+
+def _apart(descriptor: int) -> Any:
+    """What is taken of a large file, which is closed, from a run that lives and is apart."""
+    about, owner = _about(["bytes", 0, _LARGE]), os.geteuid()
+    found = unpacked({"K": 0}, about, descriptor, most_bytes=_MOST, owner=owner, is_apart=True)
+    os.close(descriptor)
+    return found
+
+
+def _is_open_to_writers(descriptor: int) -> bool:
+    try:
+        os.close(os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_NONBLOCK))
+    except BlockingIOError:
+        return False
+    return True
