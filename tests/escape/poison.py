@@ -41,10 +41,10 @@ def saying(*messages, rights=lambda: []):
             try: self._status.sendmsg([message], rights())
             except OSError: pass
     child._Init.report = report
-def in_place_of_an_answer(end, send=harness._send):
+def in_place_of_an_answer(end, send=harness.send):
     def sent(line, message, beside=-1):
         return end() if bytes(message[:1]) == b"\x03" else send(line, message, beside)
-    harness._send = sent
+    harness.send = sent
 def ends():
     in_place_of_an_answer(lambda: os._exit(3))
 def status(wait, cpu=1, peak=1):
@@ -104,21 +104,21 @@ saying(status(0), rights=carrying("/proc/self/root", os.O_PATH | os.O_DIRECTORY)
 saying(status(0), rights=carrying(os.path.dirname(os.__file__), os.O_RDONLY))""",
     # what the step says
     "answers-twice": """
-send = harness._send
+send = harness.send
 def twice(line, message, beside=-1):
     send(line, message, beside)
     if bytes(message[:1]) == b"\\x03": send(line, message, -1)
-harness._send = twice""",
+harness.send = twice""",
     "answers-and-goes-on": """
-send = harness._send
+send = harness.send
 def more(line, message, beside=-1):
     send(line, message, beside)
     if bytes(message[:1]) == b"\\x03":
         if os.fork() == 0:
             for _ in range(200): os.write(1, b"more" * 1000)
-harness._send = more""",
+harness.send = more""",
     "sends-descriptors": """
-send = harness._send
+send = harness.send
 def many(line, message, beside=-1):
     rights = [(1, 1, array.array("i", [1] * 200))]
     with socket.socket(fileno=os.dup(line)) as sock:
@@ -126,7 +126,7 @@ def many(line, message, beside=-1):
             try: sock.sendmsg([b"\\x0a"], rights, socket.MSG_DONTWAIT)
             except OSError: break
     send(line, message, beside)
-harness._send = many""",
+harness.send = many""",
     # what Python is made of
     "forks-nothing": "os.fork = lambda: 0",
     "writes-nothing": "os.write = lambda fd, data: len(data)",
