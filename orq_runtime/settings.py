@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from orq_runtime._dataclass import dataclass, fields, replace
 from orq_runtime.errors import RequestError
+from orq_runtime.model.place import absolute
 
 __all__ = ["LockMode", "Settings", "load"]
 
@@ -176,7 +177,7 @@ def _date(key: str, value: object) -> str:
 
 
 def _path(key: str, value: object) -> Path:
-    return Path(os.path.abspath(Path(_text(key, value)).expanduser()))  # noqa: PTH100 - keep links
+    return absolute(Path(_text(key, value)).expanduser())
 
 
 def _flag(key: str, value: object) -> bool:

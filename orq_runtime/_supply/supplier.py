@@ -27,6 +27,7 @@ from orq_runtime.model.environment import (
     Interpreter,
     SupplyRequest,
 )
+from orq_runtime.model.place import absolute
 from orq_runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Supplier:
         None without one. The search stops before the home folder, before a folder that anybody may
         write to, and at a file-system boundary. The folders looked into are added to `places`.
         """
-        folder = Path(os.path.abspath(file)).parent  # noqa: PTH100 - keep links as they were named
+        folder = absolute(file).parent
         try:
             device = folder.stat().st_dev
             while folder not in (self._home, folder.parent):
@@ -103,7 +104,7 @@ class Supplier:
 
     def component(self, folder: Path) -> Component:
         """A folder named by the caller, as a component. Raises `BadComponent` if it is none."""
-        path = Path(os.path.abspath(folder))  # noqa: PTH100 - keep links as they were named
+        path = absolute(folder)
         if not path.is_dir():
             raise BadComponent(f"not a folder: `{folder}`", hint="name a component's folder")
         roots = [path / name for name in _SOURCE_ROOTS if (path / name).is_dir()]

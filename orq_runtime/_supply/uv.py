@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -44,6 +45,9 @@ _UNREACHABLE = (
     "Request failed after",
     "network is unreachable",
 )
+
+
+_finding = threading.Lock()  # `sysconfig`, which uv asks, half fills what another thread reads
 
 
 class Uv:
@@ -123,9 +127,10 @@ class Uv:
             self.run(phase, arguments, indexes=True, sizes=sizes)
 
     def _found(self) -> Path:
-        if self._binary is None:
-            self._binary = _find_binary(self._settings.tool_environment.get("PATH"))
-        return self._binary
+        with _finding:
+            if self._binary is None:
+                self._binary = _find_binary(self._settings.tool_environment.get("PATH"))
+            return self._binary
 
     def _environment(self, *, indexes: bool) -> dict[str, str]:
         home = str(self._store.home)

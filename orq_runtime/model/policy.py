@@ -20,6 +20,7 @@ from typing import Final, Literal
 
 from orq_runtime._dataclass import dataclass, field
 from orq_runtime.errors import RequestError
+from orq_runtime.model.place import absolute
 
 __all__ = ["Network", "Policy", "check_place"]
 
@@ -179,8 +180,8 @@ def _paths(name: str, given: Iterable[object]) -> tuple[Path, ...]:
             raise RequestError(f"`{name}` is a list of paths; this is none: `{item!r}`")
         if not text or "\0" in text:
             raise RequestError(f"a path in `{name}` is empty or has a NUL in it: `{text!r}`")
-        # not resolve(), by rule 2; the leading slashes because abspath leaves two of them alone
-        found.add(Path("/" + os.path.abspath(text).lstrip("/")))  # noqa: PTH100 - see above
+        # not resolve(), by rule 2; the leading slashes because two of them are left alone
+        found.add(Path("/" + str(absolute(text)).lstrip("/")))
     return tuple(sorted(found))
 
 

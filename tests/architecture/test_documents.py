@@ -10,7 +10,7 @@ import pytest
 import make_docs
 import make_reliability
 from tests.architecture.sources import REPOSITORY, text_files
-from tests.escape import own_attacks
+from tests.escape import newer_attacks, own_attacks
 
 SECURITY = REPOSITORY / "SECURITY.md"
 # in pieces, or this file would be the first to break its rule
@@ -67,7 +67,7 @@ def test_security_counts_the_attacks() -> None:
     found = re.search(r"the same for (\d+) further attacks", SECURITY.read_text("utf-8"))
 
     assert found
-    assert len(own_attacks.ATTACKS) == int(found[1])
+    assert len({**own_attacks.ATTACKS, **newer_attacks.ATTACKS}) == int(found[1])
 
 
 def _is_there(name: str) -> bool:
