@@ -141,7 +141,9 @@ class Session:
 
     def _start_zygote(self, what: Launch) -> Zygote:
         group = self._leaf(OF_A_ZYGOTE)
-        return Zygote(self._guests, what, self._grounds.make(what.wall.tier), group)
+        zygote = Zygote(self._guests, what, self._grounds.make(what.wall.tier), group)
+        self._guests.follow_up(what.environment.interpreter.path, what.bundle)
+        return zygote
 
     def _prewarming(self) -> threading.Thread:
         thread = threading.Thread(target=self._prewarm, name="orq-prewarm", daemon=True)

@@ -41,12 +41,29 @@ class Guests:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ahead: dict[tuple[Path, Path], _Waiting] = {}
+        self._used: set[tuple[Path, Path]] = set()
+        self._is_closed = False
 
     def start_ahead(self, python: Path, bundle: Path) -> None:
         """Have a guest wait for its orders, if none does; one that cannot start is not missed."""
         with self._lock, contextlib.suppress(NeverStarted):
-            if (python, bundle) not in self._ahead:
+            if not self._is_closed and (python, bundle) not in self._ahead:
                 self._ahead[python, bundle] = _start(python, bundle)
+
+    def follow_up(self, python: Path, bundle: Path) -> None:
+        """A guest was used for a zygote: from the second on have the next one wait. Does not block.
+
+        Who has come to a second environment comes to a third. It is this interpreter and our bundle
+        and nothing of anybody's, and so good for any of them.
+        """
+        with self._lock:
+            if (python, bundle) not in self._used:
+                self._used.add((python, bundle))
+                return
+        starting = threading.Thread(
+            target=self.start_ahead, args=(python, bundle), name="orq-guest", daemon=True
+        )
+        starting.start()
 
     def order(
         self,
@@ -71,6 +88,7 @@ class Guests:
     def close(self) -> None:
         """End the guests that nobody had an order for."""
         with self._lock:
+            self._is_closed = True
             idle = list(self._ahead.values())
             self._ahead.clear()
         for process, line in idle:

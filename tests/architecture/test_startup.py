@@ -8,9 +8,40 @@ import sys
 
 import pytest
 
-from tests.architecture.sources import HOST, REPOSITORY, modules, tree_environment
+from tests.architecture.sources import GUEST, HOST, REPOSITORY, modules, tree_environment
 
 _HEAVY = frozenset({"rich", "yaml", "orjson", "typeguard", "numpy"})
+_DEAR = frozenset(
+    {
+        "asyncio",
+        "bz2",
+        "dataclasses",
+        "decimal",
+        "hashlib",
+        "http",
+        "inspect",
+        "logging",
+        "platform",
+    }
+    | {"shutil", "ssl", "tempfile", "tokenize", "tomllib", "unittest", "uuid"}
+)
+"""Of the standard library: each costs a command one to ten milliseconds."""
+
+_A_RUN = """
+from orq_runtime.cli.ahead import likely_guests
+from orq_runtime.cli.arguments import parse
+parse(["run", "step.py:main", "-i", "n:=1"])
+import orq_runtime.cli.run
+"""
+_A_SUPPLY = """
+from orq_runtime.cli.arguments import parse
+parse(["supply", "."])
+import orq_runtime.cli.supply
+"""
+_NOT_IN_A_GUEST = frozenset(
+    {"argparse", "ast", "dataclasses", "difflib", "dis", "inspect", "linecache", "logging"}
+    | {"platform", "subprocess", "threading", "tokenize", "traceback", "uuid"}
+)
 _FOREIGN = """
 import sys
 before = set(sys.modules)
@@ -53,6 +84,46 @@ def test_the_command_line_starts_without_the_heavy_modules(arguments: tuple[str,
 def test_importing_the_package_imports_nothing_of_others() -> None:
     """`import orq_runtime` imports the standard library at most."""
     assert "" == _python("-c", _FOREIGN).stdout.strip()
+
+
+def test_importing_the_package_imports_nothing_at_all() -> None:
+    """`import orq_runtime` costs a file and a half: what it names is imported when it is used."""
+    before, after = (
+        _imported(_python("-I", "-X", "importtime", "-c", f"{path}{code}").stderr)
+        for path in [f"import sys; sys.path[:0] = [{str(REPOSITORY)!r}]; "]
+        for code in ("import __future__", "import orq_runtime")
+    )
+
+    assert {"orq_runtime"} == after - before
+
+
+@pytest.mark.parametrize("code", [_A_RUN, _A_SUPPLY], ids=["run", "supply"])
+def test_a_command_imports_nothing_dear(code: str) -> None:
+    """Of a run, and of a supply that finds its environment: what is only for a failure is later."""
+    lean = "from orq_runtime.cli.lean import load_orjson\nload_orjson()"
+    program = f"{lean}{code}\nimport sys\nprint(*{{n.partition('.')[0] for n in sys.modules}})"
+    imported = set(_python("-c", program).stdout.split())
+
+    assert {"orjson"} == imported & (_DEAR | _HEAVY)
+
+
+def test_the_library_imports_no_event_loop_to_block() -> None:
+    """`Runtime` is without asyncio, and without what only a supply that makes something needs."""
+    program = "from orq_runtime import Runtime\nimport sys\nprint(*sys.modules)"
+    imported = set(_python("-c", program).stdout.split())
+
+    assert set() == imported & {"asyncio", "http", "packaging", "rich", "ssl", "typeguard", "yaml"}
+
+
+def test_a_guest_boots_with_little() -> None:
+    """Before its orders it has imported what each start needs; each module here costs them all."""
+    program = "from orq_sandbox import boot\nimport sys\nprint(*sys.modules)"
+    path = f"import sys; sys.path[:0] = [{str(GUEST.parent)!r}]\n"
+    imported = set(_python("-I", "-S", "-c", path + program).stdout.split())
+
+    assert "orq_sandbox.zygote" in imported
+    assert set() == imported & _NOT_IN_A_GUEST
+    assert set() == imported & {f"orq_sandbox.{name}" for name in ("bind", "schema", "typecheck")}
 
 
 def test_only_one_module_takes_the_librarys_data_classes() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 import guest_matrix
 import orq_runtime as orq
 from orq_runtime import errors
+from orq_runtime._run.guest import Guests
 from orq_runtime.model.plan import StartMode
 
 _INTERPRETERS = guest_matrix.find_interpreters()
@@ -98,3 +102,38 @@ def test_old_interpreters_are_refused_by_name(cache_dir: Path, version: str) -> 
 
     assert version in caught.value.message
     assert "3.8" in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_from_the_second_zygote_on_the_next_guest_waits(cache_dir: Path, tmp_path: Path) -> None:
+    """It is good for any environment of its interpreter, and gone when the runtime is closed."""
+    bundle = _bundle(cache_dir)
+    guests = Guests()
+    python = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
+    told = []
+    for _ in range(2):
+        guests.follow_up(python, bundle)
+        for thread in threading.enumerate():
+            if thread.name == "orq-guest":
+                thread.join()
+        told.append(len(_children()))
+    guests.close()
+    guests.start_ahead(python, bundle)
+
+    assert [0, 1] == told
+    assert [] == _children()
+
+
+def _bundle(cache_dir: Path) -> Path:
+    with orq.Runtime(cache_dir=cache_dir) as runtime:
+        runtime.run(orq.Step(source="def f(): pass", function="f"))
+    (bundle,) = (cache_dir / "guest" / "v1").iterdir()
+    return bundle
+
+
+def _children() -> list[str]:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split() + [
+        pid
+        for task in Path("/proc/self/task").iterdir()
+        if task.name != str(os.getpid())
+        for pid in (task / "children").read_text("ascii").split()
+    ]
