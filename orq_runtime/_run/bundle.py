@@ -4,12 +4,14 @@
 
     <cache>/guest/v1/<key>/__main__.py          run by `python -I -S -B <cache>/guest/v1/<key>`
     <cache>/guest/v1/<key>/orq_sandbox/*.py     with bytecode of that interpreter beside them
+    <cache>/guest/latest/<interpreter>          names the bundle that was last staged for it
 
 The host's own site-packages never come near a guest's path.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from pathlib import Path
@@ -17,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from orq_runtime import _fs
 from orq_runtime._digest import Digest
-from orq_runtime.errors import NeverStarted
+from orq_runtime.errors import NeverStarted, StoreError
 from orq_sandbox import wire
 
 if TYPE_CHECKING:
     from orq_runtime.model.environment import Interpreter
 
-__all__ = ["clean", "stage", "staged"]
+__all__ = ["clean", "latest", "stage"]
 
 _COMPILE_SECONDS = 120
 
@@ -44,6 +46,23 @@ def _key(cache_tag: str, version: tuple[int, int, int]) -> str:
     return digest.key()
 
 
+def latest(cache_dir: Path, cache_tag: str, version: tuple[int, int, int]) -> Path | None:
+    """The bundle that was last staged for an interpreter, perhaps of another guest than this one.
+
+    It is told without reading our own guest, which `staged` has to.
+    """
+    try:
+        bundle = _note(cache_dir, cache_tag, version).read_text("ascii")
+    except (OSError, ValueError):
+        return None
+    found = cache_dir / "guest" / "v1" / bundle
+    return found if bundle.isalnum() and found.is_dir() else None
+
+
+def _note(cache_dir: Path, cache_tag: str, version: tuple[int, int, int]) -> Path:
+    return cache_dir / "guest" / "latest" / f"{cache_tag}-{'.'.join(map(str, version))}"
+
+
 def staged(cache_dir: Path, cache_tag: str, version: tuple[int, int, int]) -> Path:
     """Where the bundle for an interpreter lies, if it was staged."""
     return cache_dir / "guest" / "v1" / _key(cache_tag, version)
@@ -61,6 +80,12 @@ def stage(cache_dir: Path, interpreter: Interpreter) -> Path:
         with _fs.writing(cache_dir), _fs.scratch(cache_dir / "staging") as folder:
             _fill(folder / "bundle", interpreter)
             _fs.publish(folder / "bundle", target)
+    known = latest(cache_dir, interpreter.cache_tag, interpreter.version)
+    if known != target:
+        note = _note(cache_dir, interpreter.cache_tag, interpreter.version)
+        with contextlib.suppress(OSError, StoreError):  # it is only for who is in a hurry
+            _fs.sweep_drafts(note.parent)
+            _fs.write_atomic(note, target.name.encode())
     return target
 
 

@@ -11,7 +11,6 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import subprocess
 import threading
@@ -76,6 +75,8 @@ class Guests:
 
         Its stderr is a pipe until it has booted. Raises `NeverStarted`.
         """
+        import json  # start-up budget: a guest that is started ahead has no orders yet
+
         with self._lock:
             waiting = self._ahead.pop((python, bundle), None)
         if waiting is None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orq_runtime import settings
-from orq_runtime._run.bundle import staged
+from orq_runtime._run.bundle import latest
 from orq_runtime._run.guest import Guests
 from orq_runtime.errors import OrqRuntimeError
 
@@ -35,10 +35,10 @@ def likely_guests(words: Sequence[str]) -> Guests:
         if found.python is not None:
             return guests
         tag, (major, minor, patch) = sys.implementation.cache_tag, sys.version_info[:3]
-        bundle = staged(found.cache_dir, tag, (major, minor, patch))
+        bundle = latest(found.cache_dir, tag, (major, minor, patch))
     except (OrqRuntimeError, OSError):
         return guests
-    if bundle.is_dir():
+    if bundle is not None:
         base = getattr(sys, "_base_executable", None) or sys.executable
         guests.start_ahead(Path(os.path.realpath(base)), bundle)
     return guests

@@ -12,6 +12,7 @@ import pytest
 import guest_matrix
 import orq_runtime as orq
 from orq_runtime import errors
+from orq_runtime._run.bundle import clean, latest
 from orq_runtime._run.guest import Guests
 from orq_runtime.model.plan import StartMode
 
@@ -121,6 +122,17 @@ def test_from_the_second_zygote_on_the_next_guest_waits(cache_dir: Path, tmp_pat
 
     assert [0, 1] == told
     assert [] == _children()
+
+
+def test_the_last_bundle_is_known_without_reading_the_guest(cache_dir: Path) -> None:
+    """Also after it was removed, when there is none."""
+    bundle = _bundle(cache_dir)
+    tag, (major, minor, patch) = str(sys.implementation.cache_tag), sys.version_info[:3]
+    found = latest(cache_dir, tag, (major, minor, patch))
+    clean(cache_dir)
+
+    assert bundle == found
+    assert latest(cache_dir, tag, (major, minor, patch)) is None
 
 
 def _bundle(cache_dir: Path) -> Path:
