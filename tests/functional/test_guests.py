@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from pathlib import Path
 
@@ -12,8 +11,9 @@ import pytest
 import guest_matrix
 import orq_runtime as orq
 from orq_runtime import errors
-from orq_runtime._run.bundle import clean, latest
+from orq_runtime._run.bundle import clean, latest, stage
 from orq_runtime._run.guest import Guests
+from orq_runtime.model.environment import Interpreter
 from orq_runtime.model.plan import StartMode
 
 _INTERPRETERS = guest_matrix.find_interpreters()
@@ -107,39 +107,39 @@ def test_old_interpreters_are_refused_by_name(cache_dir: Path, version: str) -> 
 
 def test_from_the_second_zygote_on_the_next_guest_waits(cache_dir: Path, tmp_path: Path) -> None:
     """It is good for any environment of its interpreter, and gone when the runtime is closed."""
-    bundle = _bundle(cache_dir)
+    interpreter = _interpreter(cache_dir)
+    bundle = stage(tmp_path, interpreter)
     guests = Guests()
-    python = Path(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))
     told = []
     for _ in range(2):
-        guests.follow_up(python, bundle)
+        guests.follow_up(interpreter.path, bundle)
         for thread in threading.enumerate():
             if thread.name == "orq-guest":
                 thread.join()
         told.append(len(_children()))
     guests.close()
-    guests.start_ahead(python, bundle)
+    guests.start_ahead(interpreter.path, bundle)
 
     assert [0, 1] == told
     assert [] == _children()
 
 
-def test_the_last_bundle_is_known_without_reading_the_guest(cache_dir: Path) -> None:
-    """Also after it was removed, when there is none."""
-    bundle = _bundle(cache_dir)
-    tag, (major, minor, patch) = str(sys.implementation.cache_tag), sys.version_info[:3]
-    found = latest(cache_dir, tag, (major, minor, patch))
-    clean(cache_dir)
+def test_the_last_bundle_is_known_without_reading_the_guest(
+    cache_dir: Path, tmp_path: Path
+) -> None:
+    """Until it is removed: then there is none."""
+    interpreter = _interpreter(cache_dir)
+    bundle = stage(tmp_path, interpreter)
+    found = latest(tmp_path, interpreter.cache_tag, interpreter.version)
+    clean(tmp_path)
 
     assert bundle == found
-    assert latest(cache_dir, tag, (major, minor, patch)) is None
+    assert latest(tmp_path, interpreter.cache_tag, interpreter.version) is None
 
 
-def _bundle(cache_dir: Path) -> Path:
+def _interpreter(cache_dir: Path) -> Interpreter:
     with orq.Runtime(cache_dir=cache_dir) as runtime:
-        runtime.run(orq.Step(source="def f(): pass", function="f"))
-    (bundle,) = (cache_dir / "guest" / "v1").iterdir()
-    return bundle
+        return runtime.supply(orq.Step(source="def f(): pass", function="f")).interpreter
 
 
 def _children() -> list[str]:
