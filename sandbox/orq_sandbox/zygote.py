@@ -81,15 +81,17 @@ def _settle(json: typing.Any) -> None:
 
     Steps import the standard modules often enough to have them here.
     """
-    for name in _USUAL:
-        importlib.import_module(name)
-    later.part("bind")
-    child.get_ready(json)
+    _preload(_USUAL)
+    try:
+        later.part("bind")
+        child.get_ready(json)
+    except Exception:  # an environment may spoil what it likes: each child says what it then lacks
+        pass
     gc.collect()
     gc.freeze()
 
 
-def _preload(names: typing.List[str]) -> typing.Dict[str, str]:
+def _preload(names: typing.Sequence[str]) -> typing.Dict[str, str]:
     failed = {}
     for name in names:
         try:
