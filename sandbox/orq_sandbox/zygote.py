@@ -47,6 +47,8 @@ def serve(
     child.reset_signals()
     waker = _hear_of_deaths()
     gc.freeze()
+    if preload:
+        later.part("pages").collapse()  # without a preload the heap is small
     ready = {"preloaded": [name for name in preload if name not in failed], "failed": failed}
     control.sendmsg([wire.frame(wire.READY, json.dumps(ready))], _rights(wall.shelf))
     if wall.shelf >= 0:
