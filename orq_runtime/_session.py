@@ -328,6 +328,8 @@ class Session:
                 outcome = with_reason(outcome, self.policy)
             elif run.wanted is not None:
                 outcome = self._collected(outcome, run.slot, run.wanted, run.limits)
+        if outcome.imported:
+            self._pool.learn(outcome.imported)
         alone = run.slot.process if run.slot is not None else None
         if outcome.verdict == "never_started" and alone is not None:
             return self.refuse(run, why_it_died(alone, "the guest"))
@@ -367,8 +369,6 @@ class Session:
     def stats(self) -> Stats:
         """What the pool holds and has done, now."""
         return self._pool.stats()
-
-    # -- its life ------------------------------------------------------------------------------
 
     def close(self) -> None:
         """End every zygote and every run, and remove the runs' folders."""

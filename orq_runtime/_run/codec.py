@@ -46,6 +46,7 @@ _PASSED_ON: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DA
 """What `simpler` sees to: an artifact is a dataclass, and orjson rounds the offsets of times."""
 
 _COERCED_PARTS: Final = {"path", "how", "value", "became"}
+_MOST_IMPORTED: Final = 16
 _RESULT_PARTS: Final = {"timings", "usage", "value"}
 _MOST_COERCED: Final = 256
 _LONGEST_TEXT: Final = 4096
@@ -66,6 +67,7 @@ class Result(NamedTuple):
     usage: tuple[float, int]
     coerced: tuple[Coercion, ...]
     blobs: object
+    imported: tuple[str, ...]
 
 
 def new_seal() -> bytes:
@@ -204,7 +206,7 @@ def _texts(inputs: Mapping[str, object], packing: Packing) -> dict[str, str]:
 def decode_result(body: bytes, *, allow_nan: bool = False) -> Result:
     """The parts of a RESULT. Raises `wire.WireError` when it is not one strict document."""
     document = decode_document(body, allow_nan=allow_nan)
-    if document.keys() - {"blobs", "coerced"} != _RESULT_PARTS:
+    if document.keys() - {"blobs", "coerced", "imported"} != _RESULT_PARTS:
         raise wire.WireError("a result has exactly `timings`, `usage` and `value`")
     return Result(
         document["value"],
@@ -212,7 +214,16 @@ def decode_result(body: bytes, *, allow_nan: bool = False) -> Result:
         _usage(document["usage"]),
         decode_coerced(document["coerced"]) if "coerced" in document else (),
         document.get("blobs"),
+        _modules(document["imported"]) if "imported" in document else (),
     )
+
+
+def _modules(document: object) -> tuple[str, ...]:
+    if not isinstance(document, list) or len(document) > _MOST_IMPORTED:
+        raise wire.WireError("a list of modules that is none, or too long")
+    if not all(isinstance(name, str) and len(name) <= _LONGEST_TEXT for name in document):
+        raise wire.WireError("a module that is no text, or too long")
+    return tuple(document)
 
 
 def _usage(document: object) -> tuple[float, int]:

@@ -115,6 +115,7 @@ def _outcome(
     peak_bytes: int | None = None,
     timings: Mapping[str, float] | None = None,
     coerced: tuple[Coercion, ...] = (),
+    imported: tuple[str, ...] = (),
 ) -> Outcome:
     """What was seen of a run, and what else is known; the run's group knows its peak best."""
     if seen.peak_memory_bytes is not None:
@@ -141,7 +142,16 @@ def _outcome(
         stderr_dropped=machine.stderr.dropped,
         environment=seen.environment_key,
         coerced=coerced,
+        imported=imported,
     )
+
+
+def _of_registries(names: tuple[str, ...], plan: RunPlan | None) -> tuple[str, ...]:
+    """Those that a zygote may import ahead: no component's, and nothing a guest made up."""
+    if not names or plan is None:
+        return ()
+    known = set(plan.environment.modules) - set(plan.environment.local_modules)
+    return tuple(sorted(known & set(names)))
 
 
 def never_began(reason: str, seen: Circumstances) -> Outcome:
@@ -192,6 +202,7 @@ def _answered(machine: Machine, end: Conclusion, answer: bytes, seen: Circumstan
         peak_bytes=peak_bytes,
         timings=timings,
         coerced=found.coerced,
+        imported=_of_registries(found.imported, seen.plan),
     )
 
 

@@ -15,12 +15,14 @@ Rules of this file:
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Generic, Literal, Protocol, TypeVar
 
+from orq_runtime._dataclass import replace
 from orq_runtime._run.ceiling import Ceiling
 from orq_runtime._run.cgroup import Leaf
 from orq_runtime._run.entry import Child, Entry, Parent, Short
@@ -79,6 +81,7 @@ class Pool(Generic[K, C]):
         self._entries: dict[K, Entry[C]] = {}
         self._tender: Tends[K, C] | None = None
         self._gone = Stats()
+        self._imported: collections.Counter[str] = collections.Counter()
         self._due = 0.0
         self._is_crowded = False
 
@@ -153,6 +156,13 @@ class Pool(Generic[K, C]):
             entry.miss(self._spares, self._clock())
         zygote.order(self.leaf())
         return zygote.take(), "warm" if is_new else "hot"
+
+    def learn(self, imported: Iterable[str]) -> None:
+        """A run imported these packages itself. They are told of (`stats`), and not preloaded: what
+        a run says decides nothing about others.
+        """
+        with self._lock:
+            self._imported.update(imported)
 
     def give_back(self, slot: C, what: K | None) -> None:
         """End a run and order new spares, by a thread of the pool's: soon, not now."""
@@ -282,6 +292,7 @@ class Pool(Generic[K, C]):
         """What the pool holds and has done, now."""
         with self._lock:
             total, entries = self._gone, list(self._entries.values())
+            total = replace(total, imported=dict(self._imported))
         for entry in entries:
             total = total.plus(entry.told())
         return total

@@ -48,6 +48,9 @@ class Outcome:
     lists the files that were there, declared or not, where outputs were asked for (the first
     thousand); `artifacts` are those that nobody declared, by path, where they were to be kept.
 
+    `imported` names packages of the environment that the run had to import itself, for its zygote
+    had not: a `preload` of them would spare it that.
+
     `coerced` lists the inputs that were changed to fit, which only happens where the caller asked
     for it.
     """
@@ -73,6 +76,7 @@ class Outcome:
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     written: tuple[str, ...] = ()
     coerced: tuple[Coercion, ...] = ()
+    imported: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -107,6 +111,7 @@ class Outcome:
             collected: Mapping[str, Artifact] = getattr(self, name)
             document[name] = {one: artifact.to_json() for one, artifact in collected.items()}
         document["written"] = list(self.written)
+        document["imported"] = list(self.imported)
         document["exit_code"] = self.exit_code
         document["fault"] = self.fault
         return document
@@ -118,8 +123,9 @@ class Outcome:
         values["value"] = joined(values.get("value"), document.get("blobs", []))
         values["usage"] = Usage(**values["usage"])  # type: ignore[arg-type]  # as written by to_json
         values["failure"] = _failure(values.get("failure"))
-        written = values.get("written")
-        values["written"] = tuple(written) if isinstance(written, list) else ()
+        for name in ("written", "imported"):
+            listed = values.get(name)
+            values[name] = tuple(listed) if isinstance(listed, list) else ()
         for name in _COLLECTED:
             collected = values.get(name)
             if isinstance(collected, Mapping):

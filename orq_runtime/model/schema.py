@@ -163,6 +163,11 @@ def _properties() -> dict[str, dict[str, object]]:
             "description": "The files in the working folder, where outputs were asked for.",
         },
         "coerced": _coerced(),
+        "imported": {
+            "type": "array",
+            "items": _TEXT,
+            "description": "Packages of the environment that the run had to import itself.",
+        },
         "exit_code": {**_WHOLE, "description": "The exit code of `orq-runtime run`."},
         "fault": {"enum": [*faults, None], "description": "Who must act for the next run."},
         "blobs": _BLOBS,

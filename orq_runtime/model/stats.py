@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final  # Any: one kind of value for each field
 
-from orq_runtime._dataclass import dataclass, fields
+from orq_runtime._dataclass import dataclass, field, fields
 
 __all__ = ["Stats"]
 
 _GREATEST: Final = "longest_claim_seconds"
+_COUNTED: Final = "imported"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,9 @@ class Stats:
     `longest_claim_seconds` the longest of them. `starts` counts zygotes started, `deaths` those
     that died or did not answer, `retired` those that were ended because they were idle or too many.
     `waiting` are runs that have no turn yet. Runs that are started alone (`exec`) are not counted.
+
+    `imported` says of packages how many runs imported them that their zygote had not: they are to
+    be named in `preload`.
     """
 
     zygotes: int = 0
@@ -35,6 +41,7 @@ class Stats:
     deaths: int = 0
     retired: int = 0
     waiting: int = 0
+    imported: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def hit_rate(self) -> float | None:
@@ -48,8 +55,11 @@ class Stats:
 
     def plus(self, other: Stats) -> Stats:
         """Both together."""
-        values = {
-            one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)
+        values: dict[str, Any] = {
+            one.name: getattr(self, one.name) + getattr(other, one.name)
+            for one in fields(self)
+            if one.name != _COUNTED
         }
         values[_GREATEST] = max(getattr(self, _GREATEST), getattr(other, _GREATEST))
+        values[_COUNTED] = dict(Counter(self.imported) + Counter(other.imported))
         return Stats(**values)

@@ -19,11 +19,15 @@ __all__ = ["Ahead"]
 
 
 class Ahead:
-    """What is known of the step, as far as it is known, and made ready, as far as that may be."""
+    """What is known of the step, as far as it is known, and made ready, as far as that may be.
+
+    `modules`: how many this process had before anything of the step's.
+    """
 
     def __init__(self, rooms: typing.Tuple[str, str]) -> None:
         """`rooms` are the run's home and the folder of its temporary files."""
         self._rooms = rooms
+        self.modules = len(sys.modules)
         self._about: typing.Dict[str, typing.Any] = {}
         self._code: typing.Any = None
         self._function: typing.Optional[typing.Callable] = None

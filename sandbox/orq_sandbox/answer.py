@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
 import typing
 
@@ -20,6 +21,7 @@ _LONGEST_FAILURE = 3 << 20
 _Pieces = typing.Tuple[typing.Union[bytes, memoryview], ...]
 _STRICT = ("all", False, "error")
 _MOST_COERCED = 256
+_MOST_IMPORTED = 16
 _NOT_PLAIN = ("checks", "purpose", "blobs")
 
 
@@ -39,6 +41,7 @@ class _Clock:
         self.laps: dict = {"received": self._last}
         self.spent = [0.0]
         self.shows_locals = False
+        self.modules = 1 << 30
         self.coerced: list = []
 
     def lap(self, name: str) -> None:
@@ -123,6 +126,7 @@ def _run(
     files: Files,
     ahead: Ahead,
 ) -> _Pieces:
+    clock.modules = ahead.modules
     asked = ahead.asked(encode.decode(json, body))
     inputs = asked["inputs"]
     clock.shows_locals = asked.get("locals", False)
@@ -198,6 +202,25 @@ def _encoded(
     return document, blobs
 
 
+def _imported(count: int) -> typing.List[str]:
+    """The packages of the environment that this process imported itself: it once had `count`
+    modules. A step may have put anything among them.
+    """
+    names: typing.Dict[str, None] = {}
+    try:
+        left = len(sys.modules) - count
+        for name in reversed(sys.modules):  # no list of them: that would write to each of them
+            left -= 1
+            if left < 0 or len(names) == _MOST_IMPORTED:
+                break
+            file = getattr(sys.modules[name], "__file__", None)
+            if type(file) is str and file.startswith(sys.prefix + os.sep):
+                names[clip(name.partition(".")[0])] = None
+    except BaseException:  # of the step's making
+        pass
+    return list(names)
+
+
 def _body(
     json: typing.Any, document: bytes, clock: _Clock, blobs: typing.Optional[dict] = None
 ) -> _Pieces:
@@ -207,6 +230,8 @@ def _body(
         about["blobs"] = blobs
     if clock.coerced:
         about["coerced"] = clock.coerced[:_MOST_COERCED]
+    if len(sys.modules) > clock.modules + 1 and (imported := _imported(clock.modules)):
+        about["imported"] = imported
     value = memoryview(document)[1:]
     return document[:1], json.dumps(about)[:-1], b',"value":', value, b"}"
 

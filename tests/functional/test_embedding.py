@@ -307,6 +307,34 @@ def test_modules_can_be_named_for_the_preload(cache_dir: Path, tmp_path: Path) -
     assert [True, False] == values
 
 
+def test_modules_that_runs_keep_importing_are_told(cache_dir: Path, tmp_path: Path) -> None:
+    """By run and in all: packages of the environment, none of the step's, none that was ready."""
+    make_wheel(tmp_path, "ahead", files={"ahead.py": "import os\nimport json.tool\n"})
+    (tmp_path / "mine.py").write_text("import ahead\n")
+    (tmp_path / "step.py").write_text("def f() -> int:\n    import mine\n    return 1\n")
+    step = orq.Step(
+        file=tmp_path / "step.py",
+        function="f",
+        components=[tmp_path],
+        requirements=["ahead"],
+    )
+    with orq.Runtime(
+        cache_dir=cache_dir, offline=True, find_links=[str(tmp_path)], isolation="process"
+    ) as runtime:
+        told = [runtime.run(step).imported for _ in range(3)]
+        counted = runtime.stats().imported
+    with orq.Runtime(
+        cache_dir=cache_dir,
+        offline=True,
+        find_links=[str(tmp_path)],
+        isolation="process",
+        preload=["ahead"],
+    ) as runtime:
+        told.append(runtime.run(step).imported)
+
+    assert ([("ahead",)] * 3 + [()], {"ahead": 3}) == (told, counted)
+
+
 def test_the_least_recently_used_zygote_goes_first(cache_dir: Path) -> None:
     """With room for one zygote without runs, the older of two is gone soon after the second ran."""
     with orq.Runtime(cache_dir=cache_dir, zygotes=1) as runtime:
