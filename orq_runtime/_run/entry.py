@@ -15,7 +15,7 @@ __all__ = ["CALM_SECONDS", "LONGEST_PAUSE_SECONDS", "Child", "Entry", "Parent", 
 
 CALM_SECONDS: Final = 10.0
 """Without a claim that found nothing parked, for one child fewer to be kept; a zygote that lived
-as long did not die young."""
+as long, or gave a child, did not die young."""
 
 LONGEST_PAUSE_SECONDS: Final = 5.0
 _FIRST_PAUSE_SECONDS: Final = 0.1
@@ -106,6 +106,7 @@ class Entry(Generic[C]):
         self._claims = self._hits = self._starts = self._deaths = self._young_deaths = 0
         self._waited = self._longest = 0.0
         self._begun = self._changed = now
+        self._has_served = False
 
     @property
     def is_busy(self) -> bool:
@@ -124,6 +125,7 @@ class Entry(Generic[C]):
         self._waited += now - before
         self._longest = max(self._longest, now - before)
         self.used = now
+        self._has_served = True
 
     def miss(self, most: int, now: float) -> None:
         """A claim found nothing parked."""
@@ -142,12 +144,13 @@ class Entry(Generic[C]):
         self.is_changed = True
         self._starts += 1
         self._begun = now
+        self._has_served = False
 
     def fail(self, now: float) -> None:
         """The zygote is gone, or did not start. The first successor need not wait."""
         if self.zygote is not None:
             self._deaths += 1
-            if now - self._begun > CALM_SECONDS:
+            if self._has_served or now - self._begun > CALM_SECONDS:
                 self._young_deaths = 0
         self._young_deaths += 1
         if self._young_deaths > 1:

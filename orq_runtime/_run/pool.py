@@ -5,7 +5,7 @@ Rules of this file:
 1. A child serves one run. What comes back to the pool is a run to be ended.
 2. One lock per zygote, held for a message or two; starting a zygote holds only its own entry's.
 3. A zygote that is gone is replaced at the next claim: at once, and with growing pauses when its
-   successors die young as well. What the host lacks (`Short`) ends no zygote.
+   successors die as well before they have given a child. What the host lacks (`Short`) ends none.
 4. As many children are kept parked as were lately wanted at once, `spares` at the most.
 5. A zygote without runs goes after `idle_seconds`, or earlier when there are more than `zygotes`:
    the least recently used first. One with a run under way never goes. The same, child by child,
