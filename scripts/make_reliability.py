@@ -17,10 +17,11 @@ _RESULTS = bootstrap.REPOSITORY / "tests" / "faults" / "results.json"
 
 _HEAD = """# Reliability
 
-What a supply was put through, and what was left of the store. `python scripts/check.py faults` does
-all of it again (the long form) and writes `tests/faults/results.json`, from which `python
-scripts/make_reliability.py` makes this page. The short form of every method, a few faults of each,
-is part of the test suite.
+What a supply was put through, and what was left of the store. `python scripts/check.py full
+--faults` (or `faults` alone) does all of it again: the long form, which takes most of an hour and
+writes `tests/faults/results.json`, from which `python scripts/make_reliability.py` makes this page.
+The short form of every method, a few faults of each, is part of the test suite, and so of every run
+of `check.py full` and of CI.
 
 **Injected** faults were planned, **fired** ones took place: a fault that does not fire proves
 nothing. **Broken** is a store in which something that has a name is not whole (every file is read

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orq_runtime.errors import BadComponent
 
-__all__ = ["open_regular", "read_inside", "read_left", "take_back"]
+__all__ = ["open_regular", "read_inside", "read_left", "read_toml", "take_back"]
 
 _CHUNK = 1 << 20
 _LARGEST_DECLARATION = 4 * 1024 * 1024
@@ -49,6 +49,19 @@ def read_inside(path: Path, root: Path) -> bytes:
     if len(content) > _LARGEST_DECLARATION:
         raise BadComponent(f"too large for a declaration file: `{path}`")
     return content
+
+
+def read_toml(text: str) -> dict[str, object]:
+    """A TOML document that somebody else wrote. Raises ValueError for what is none, however deep.
+
+    The standard library's parser calls itself for each level, and ends where the stack does.
+    """
+    import tomllib  # start-up budget: many components have none
+
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def read_left(folder: Path | int, relative: str, *, most_bytes: int) -> bytes:

@@ -12,14 +12,14 @@ Rules of this file:
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from packaging.markers import InvalidMarker, Marker
 
-from orq_runtime._supply.files import read_inside
+from orq_runtime._supply.files import read_inside, read_toml
 from orq_runtime._supply.lock import Pinned
 from orq_runtime._supply.pylock import (
     LockedFile,
@@ -134,11 +134,11 @@ def _pin(entry: LockEntry, origin: str) -> Declared:
 
 def _read_uv_lock(text: str, origin: str) -> LockFile:
     try:
-        document = tomllib.loads(text)
+        document: Any = read_toml(text)  # what is in it is looked at below
         if document["version"] != 1:
             raise BadComponent(f"{origin}: unknown lock version: `{document['version']}`")
         entries = tuple(_uv_entry(table) for table in document.get("package", []))
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadComponent(
             f"{origin}: not a lock of uv: {type(error).__name__}: {error}",
             hint="write it anew: uv lock",

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from orq_runtime._dataclass import dataclass
+from orq_runtime._supply.files import read_toml
 from orq_runtime._supply.lock import Pinned
 from orq_runtime.errors import BadComponent
 
@@ -84,7 +85,7 @@ class LocalPlace:
 def read_pylock(text: str, origin: str) -> LockFile:
     """The lock file. Raises `BadComponent` where it is not what PEP 751 says."""
     try:
-        document = tomllib.loads(text)
+        document: Any = read_toml(text)  # what is in it is looked at below
         if not str(document["lock-version"]).startswith("1."):
             raise BadComponent(f"{origin}: unknown lock version: `{document['lock-version']}`")
         entries = tuple(_entry(table) for table in document.get("packages", []))
@@ -95,7 +96,7 @@ def read_pylock(text: str, origin: str) -> LockFile:
             declared=own.get("declared"),
             python=str(own.get("python", "")),
         )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadComponent(
             f"{origin}: not a lock file: {type(error).__name__}: {error}",
             hint="see PEP 751; `supply --lock` writes one",

@@ -146,7 +146,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     start, parts = 0, ""
     for number, line in enumerate(text.splitlines(), 1):
         start = start or number
-        if line.endswith("\\"):
+        if line.endswith("\\") and not line.lstrip().startswith("#"):  # as pip has it
             parts += line[:-1] + " "
             continue
         if whole := _COMMENT.sub("", parts + line).strip():

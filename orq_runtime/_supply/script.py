@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from orq_runtime._dataclass import dataclass
-from orq_runtime._supply.files import read_inside
+from orq_runtime._supply.files import read_inside, read_toml
 from orq_runtime._supply.requirements import Declared, declared
 from orq_runtime.errors import BadComponent, BadRequirement
 
@@ -48,8 +47,8 @@ def _parse(content: str, origin: str) -> ScriptBlock:
         for line in content.splitlines(keepends=True)
     )
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = read_toml(text)
+    except ValueError as error:
         raise BadRequirement(f"{origin}: the `script` block is not TOML: {error}") from error
     lines = document.get("dependencies", [])
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
@@ -58,7 +57,7 @@ def _parse(content: str, origin: str) -> ScriptBlock:
     check_requires_python(requires_python, origin)
     return ScriptBlock(
         requirements=tuple(declared(line, origin) for line in lines),
-        requires_python=requires_python,
+        requires_python=None if requires_python is None else str(requires_python),
     )
 
 

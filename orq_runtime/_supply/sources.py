@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from orq_runtime._dataclass import dataclass
 from orq_runtime._digest import digest_file
-from orq_runtime._supply.files import open_regular, read_inside
+from orq_runtime._supply.files import open_regular, read_inside, read_toml
 from orq_runtime._supply.pins import PYLOCK, UV_LOCK, read_lock
 from orq_runtime._supply.pylock import LockFile
 from orq_runtime._supply.requirements import Declared, declared, read_requirements
@@ -167,8 +166,8 @@ def _pyproject(root: Path) -> dict[str, object]:
     if not _exists(path):
         return {}
     try:
-        return tomllib.loads(read_inside(path, root).decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return read_toml(read_inside(path, root).decode("utf-8"))
+    except ValueError as error:
         raise BadComponent(f"{path}: not TOML: {error}") from error
 
 
@@ -180,7 +179,10 @@ def _project(
     origin = str(root / "pyproject.toml")
     document = _pyproject(root)
     table = document.get("project")
-    has_setup = _exists(root / "setup.py") or _exists(root / "setup.cfg")
+    setups = [root / name for name in ("setup.py", "setup.cfg") if _exists(root / name)]
+    for path in setups:
+        read_inside(path, root)  # a link that leads out, a pipe: whoever builds it would meet that
+    has_setup = bool(setups)
     if table is None:
         if not has_setup and "build-system" not in document:
             return None, [], (), []

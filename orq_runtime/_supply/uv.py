@@ -32,6 +32,7 @@ _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _DOWNLOADING = re.compile(r"\s*Downloading (\S+) \(([\d.]+)\s*([KMG]?i?B)\)")
 _DOWNLOADED = re.compile(r"\s*Downloaded (\S+)")
 _COUNTED = re.compile(r"\s*(Resolved|Prepared|Installed) (\d+) packages? in ")
+_USING = re.compile(r"Using (\S+) (\S+) (interpreter|environment) at: ")
 
 _UNREACHABLE = (
     "error sending request",
@@ -203,7 +204,8 @@ def _link(place: str) -> str:
 
 def classify(lines: Sequence[str], *, status: int, offline: bool) -> SupplyError:
     """The error that uv's last lines stand for. They are kept: the reason is in them."""
-    text = "\n".join(line for line in lines if not _COUNTED.match(line)).strip()
+    said = (line for line in lines if not (_COUNTED.match(line) or _USING.match(line)))
+    text = "\n".join(said).strip()
     reason = re.sub(r"(?m)^error: ", "", text) or f"uv ended with status {status}"
     if "No space left on device" in text:
         return StoreError(f"the cache's disk is full: {reason}", hint="free some space")

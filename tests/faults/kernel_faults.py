@@ -100,14 +100,20 @@ def _not_whole(root: Path, *, is_done: bool = False) -> list[str]:
 
 
 def supply_errors(room: Path, *, is_long: bool) -> Tally:
-    """System calls of a supply, of uv and of a build under the cache fail, one in each trial."""
-    return _sweep(room, 7 if is_long else 120, lambda n: _ERRORS[n % 2], is_long=is_long)
+    """Each system call of a supply, of uv and of a build under the cache fails, one in each trial.
+
+    From an empty cache, with interpreters, walls and the support layer: every 90th.
+    """
+    return _sweep(room, 1 if is_long else 120, lambda n: _ERRORS[n % 2], is_long=is_long)
 
 
 def supply_kills(room: Path, *, is_long: bool) -> Tally:
-    """At system calls of a supply its own process is killed, or the one that makes the call."""
+    """At each system call of a supply its own process is killed, or the one that makes the call.
+
+    They take turns; from an empty cache at every 90th.
+    """
     kills = (Answer.KILL_HOST, Answer.KILL_CALLER)
-    return _sweep(room, 7 if is_long else 120, lambda n: kills[n % 2], is_long=is_long)
+    return _sweep(room, 1 if is_long else 120, lambda n: kills[n % 2], is_long=is_long)
 
 
 def _sweep(room: Path, step: int, answer: Callable[[int], Answer | int], *, is_long: bool) -> Tally:

@@ -172,3 +172,15 @@ def test_a_broken_script_block_is_an_error_with_its_place(tmp_path: Path, text: 
         read_script(file)
 
     assert failed.value.message.startswith(f"{file}:2: ")
+
+
+def test_a_comment_does_not_go_on_in_the_next_line(tmp_path: Path) -> None:
+    """As for pip: what follows a comment that ends in a backslash is a requirement, and refused."""
+    (tmp_path / "requirements.txt").write_text("# why \\\nalpha\n", "utf-8")
+
+    read = read_requirements(tmp_path / "requirements.txt", tmp_path)
+
+    assert ["alpha"] == [item.line for item in read.requirements]
+    (tmp_path / "requirements.txt").write_text("# why \\\n-r /etc/shadow\n", "utf-8")
+    with pytest.raises(BadRequirement, match="inside the component"):
+        read_requirements(tmp_path / "requirements.txt", tmp_path)
