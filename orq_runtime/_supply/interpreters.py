@@ -135,7 +135,8 @@ class Interpreters:
                 raise InterpreterNotFound(f"cannot run `{binary}`: {error.strerror}") from error
         said = [line.removeprefix("orq:") for line in lines if line.startswith("orq:{")]
         if ended.status != 0 or ended.timed_out or not said:
-            reason = "\n".join(lines[-5:]).strip() or f"status {ended.status}"
+            late = f"no answer within {_DEADLINE_SECONDS:g} s" if ended.timed_out else ""
+            reason = late or "\n".join(lines[-5:]).strip() or f"status {ended.status}"
             raise InterpreterNotFound(f"not a usable interpreter: `{binary}`\n{reason}")
         document = json.loads(said[-1])
         assert isinstance(document, dict)

@@ -89,6 +89,7 @@ class Uv:
                 self._sink(event)
 
         argv = [str(self._found()), *arguments]
+        _check_words([*argv, str(self._store.root)])
         try:
             ended = process.run(
                 argv,
@@ -173,6 +174,18 @@ class Uv:
         else:
             return
         self._sink(event)
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Raise `StoreError` for a path that uv cannot be told."""
+    for word in words:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError:
+            raise StoreError(
+                f"uv takes paths of UTF-8 only: {word!r}",
+                hint="choose another cache folder with --cache-dir, or rename that one",
+            ) from None
 
 
 def _written_by(pid: int) -> int:
