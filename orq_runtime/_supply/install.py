@@ -40,6 +40,7 @@ __all__ = [
     "Installer",
     "OnFilled",
     "Staging",
+    "bytecode_of",
     "content_digest",
     "environment_digest",
     "read_installed",
@@ -93,6 +94,11 @@ def environment_digest(
     """
     digest = content_digest(lock, interpreter).text("base", os.fsdecode(interpreter.path))
     return digest if bytecode == "imports" else digest.text("bytecode", bytecode)
+
+
+def bytecode_of(preimage: object) -> Compile:
+    """Which bytecode an environment with this preimage has."""
+    return "all" if isinstance(preimage, list) and ["bytecode", "all"] in preimage else "imports"
 
 
 def read_installed(store: Store, digest: Digest) -> Installed | None:
@@ -161,10 +167,18 @@ class Installer:
             )
 
     def install(
-        self, lock: Lock, interpreter: Interpreter, staging: Staging | None = None
+        self,
+        lock: Lock,
+        interpreter: Interpreter,
+        staging: Staging | None = None,
+        bytecode: Compile | None = None,
     ) -> tuple[Installed, bool]:
-        """The environment of a lock, and whether this call made it, in that place. Blocks."""
-        digest = environment_digest(lock, interpreter, self._settings.compile)
+        """The environment of a lock, and whether this call made it, in that place. Blocks.
+
+        It has the `bytecode` that the settings say, if this does not.
+        """
+        bytecode = bytecode or self._settings.compile
+        digest = environment_digest(lock, interpreter, bytecode)
         key = digest.key()
         if installed := read_installed(self._store, digest):
             return installed, False
@@ -176,7 +190,7 @@ class Installer:
                 if staging is None:
                     made = self.staging(interpreter, compiles=bool(lock.packages))
                     staging = stack.enter_context(made)
-                self._make(staging, digest, lock)
+                self._make(staging, digest, lock, bytecode)
                 self._sink(Event(phase="publish", state="started", subject=key))
                 self._store.touch(key)  # before it has a name: a cleaning by age must not take it
                 _fs.publish(staging.path, self._store.environments / key)
@@ -188,7 +202,7 @@ class Installer:
             )
         return installed, True
 
-    def _make(self, staging: Staging, digest: Digest, lock: Lock) -> None:
+    def _make(self, staging: Staging, digest: Digest, lock: Lock, bytecode: Compile) -> None:
         staged, interpreter = staging.path, staging.interpreter
         total, key = len(lock.packages), digest.key()
         self._sink(Event(phase="install", state="started", subject=key, total=total))
@@ -202,7 +216,7 @@ class Installer:
         found = distributions(site)
         _describe(staged, digest, lock, interpreter, found)
         if staging.compiler is not None:
-            self._compile(staging.compiler, site, lock, found)
+            self._compile(staging.compiler, site, lock, found, has_all=bytecode == "all")
         write_manifest(staged)
 
     def _fill(self, staged: Path, lock: Lock, interpreter: Interpreter) -> None:
@@ -237,9 +251,14 @@ class Installer:
         return f"{item.name} @ {path.as_uri()} --hash={document['digest']}\n"
 
     def _compile(
-        self, compiler: Compiler, site: Path, lock: Lock, found: Sequence[Distribution]
+        self,
+        compiler: Compiler,
+        site: Path,
+        lock: Lock,
+        found: Sequence[Distribution],
+        *,
+        has_all: bool,
     ) -> None:
-        has_all = self._settings.compile == "all"
         mine, others = _parted(lock, found)
         direct = [item for item in others if item.name in lock.direct]
         names = [] if has_all else [n for n in module_names(direct) if n.lower() not in _UNWORTHY]

@@ -31,6 +31,7 @@ from orq_runtime._supply.install import (
     Installer,
     OnFilled,
     Staging,
+    bytecode_of,
     environment_digest,
     read_installed,
 )
@@ -265,6 +266,7 @@ class Maker:
             found = document["interpreter"]
             assert isinstance(found, dict)
             interpreter = self._interpreters.describe(Path(found["path"]))
+            bytecode = bytecode_of(document["preimage"])
         except (AssertionError, KeyError, TypeError) as error:
             raise StoreError(
                 f"what it was made from cannot be read: `{place.name}`", hint="supply it again"
@@ -273,7 +275,8 @@ class Maker:
             if lock.packages:
                 names = [item.name for item in lock.packages]
                 self._uv.run("install", ["cache", "clean", "--no-config", *names])
-            self._installed(lock, interpreter)
+            self._installer.install(lock, interpreter, bytecode=bytecode)
+            self._support.layer(interpreter)
 
     # -- the two ways to an environment --------------------------------------------------------
 

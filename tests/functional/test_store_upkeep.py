@@ -206,6 +206,20 @@ def test_an_edit_is_found_in_every_environment_that_shares_the_file(
     assert [] == [item for item in shop.supplier().verify() if item.defects]
 
 
+def test_one_with_all_its_bytecode_is_made_again_with_all_of_it(shop: Shop, store: Store) -> None:
+    """Also by somebody whose settings would have less: its name says what is in it."""
+    supplier = supplier_with(shop.settings(compile="all"), Recorder())
+    made = supplier.supply(SupplyRequest(requirements=("alpha",)))
+    compiled = sorted(path.name for path in made.path.rglob("*.pyc"))
+    _edit(made.site_packages / "alpha.py", "EVIL = 1\n")
+
+    found = [item for item in shop.supplier().verify(repair=True) if item.defects]
+
+    assert ["repaired"] == [item.state for item in found]
+    assert [made.key] == [path.name for path in store.environments.iterdir()]
+    assert compiled == sorted(path.name for path in made.path.rglob("*.pyc"))
+
+
 @pytest.mark.parametrize(
     ("name", "defect"),
     [
