@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import figures, show
+from benchmarks import figures, show, tables
+from benchmarks.__main__ import NAMES
 from benchmarks.goals import GOALS
 from tests.architecture.sources import REPOSITORY, tree_environment
 
@@ -61,7 +63,7 @@ def _quick(name: str, file: Path, *options: str) -> tuple[dict[str, Any], str]:
     assert ended.returncode == 0, ended.stderr
     result: dict[str, Any] = json.loads(file.read_text("utf-8"))
     assert result["benchmark"] == name
-    for part in ("date", "machine", "load_average", "source", "isolation", "versions", "settings"):
+    for part in ("date", "machine", "load_average", "source", "versions", "settings"):
         assert result[part], part
     assert ended.stdout.startswith(show.tables(result))
     return result, ended.stdout
@@ -191,6 +193,48 @@ def test_the_benchmark_of_gates_counts_what_the_machine_can_count(tmp_path: Path
     for row in result["rows"]:
         missing = {event for event in ("system_calls", "instructions") if row[event] is None}
         assert missing == set(result["not_counted"])
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_benchmark_of_cold_supplies_has_the_figure_that_is_aimed_at(tmp_path: Path) -> None:
+    """Its targets are ratios to uv, and one of them is the goal's."""
+    result, _ = _quick("cold", tmp_path / "cold.json", "--work", "hello")
+
+    figures_of_cold = tables.measured_of(result)
+    assert {"cold"} == set(figures_of_cold)
+    assert figures_of_cold["cold"] > 0
+    assert {"uv", "orq"} <= {row["contender"] for row in result["rows"]}
+
+
+@pytest.mark.slow
+def test_all_benchmarks_are_one_command(tmp_path: Path) -> None:
+    """It runs what is named, publishes nothing when it is quick, and sums up."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "--only", "checks"],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=tree_environment(),
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert "== checks: ok, " in ended.stdout
+    assert re.search(r"\nchecks +\d+ s   ok\nin all +\d+ s\n$", ended.stdout)
+
+
+def test_every_benchmark_is_among_them() -> None:
+    """A new one is not forgotten: whatever takes --quick is run by `python -m benchmarks`."""
+    found = {
+        path.stem
+        for path in (REPOSITORY / "benchmarks").glob("*.py")
+        if "[--quick]" in path.read_text("utf-8") and path.stem != "__main__"
+    }
+
+    assert found == set(NAMES)
 
 
 @pytest.mark.slow
