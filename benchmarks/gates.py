@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run(options.measure, options.runs, Path(options.folder))
         return 0
     before = machine.load_average()
-    few, many = (4, 12) if options.quick else (_FEW, _MANY)
+    few, many = (10, 40) if options.quick else (_FEW, _MANY)
     work = WORKLOADS[0]
     with environments.scratch("gates") as folder:
         step = contenders.supply(work, folder, folder / "cache")

@@ -178,8 +178,11 @@ def test_the_benchmark_of_memory_measures_what_is_parked(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.network
-def test_the_benchmark_of_gates_counts_what_the_machine_can_count(tmp_path: Path) -> None:
-    """Each contender has its row; what could not be counted has a reason, and nothing else has."""
+def test_a_run_costs_no_more_than_was_published(tmp_path: Path) -> None:
+    """The gate: system calls and faults of a hot run stay below twice what is published of them.
+
+    Each contender has its row; what could not be counted has a reason, and nothing else has.
+    """
     result, _ = _quick("gates", tmp_path / "gates.json")
 
     assert {
@@ -193,6 +196,14 @@ def test_the_benchmark_of_gates_counts_what_the_machine_can_count(tmp_path: Path
     for row in result["rows"]:
         missing = {event for event in ("system_calls", "instructions") if row[event] is None}
         assert missing == set(result["not_counted"])
+
+    published = json.loads(show.newest(_RESULTS, "gates").read_text("utf-8"))
+    for event in ("system_calls", "minor_faults"):
+        now, before = (
+            next(row[event] for row in one["rows"] if row["contender"] == "orq hot")
+            for one in (result, published)
+        )
+        assert now is None or before is None or now < 2 * before, event
 
 
 @pytest.mark.slow
