@@ -24,8 +24,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.machine import describe_machine, source_version
 from orq_runtime import Runtime, Step
 from orq_runtime.model.plan import StartMode
 
@@ -164,6 +166,17 @@ def soak(
     )
 
 
+def _told(found: Soak) -> dict[str, object]:
+    return {
+        "benchmark": "soak",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe_machine(),
+        "source": source_version(),
+        **asdict(found),
+        "grown": found.grown(),
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak, show what was held, and say what grew; 1 when anything did."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -182,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name:8}", " ".join(f"{key}={value}" for key, value in asdict(one).items()))
     print(f"{found.runs} runs in {found.seconds:.0f} s")
     if options.json:
-        options.json.write_text(json.dumps(asdict(found), indent=1) + "\n", "utf-8")
+        options.json.write_text(json.dumps(_told(found), indent=1) + "\n", "utf-8")
     for line in found.grown():
         print(f"grown: {line}", file=sys.stderr)
     return 1 if found.grown() else 0
