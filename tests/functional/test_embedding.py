@@ -8,13 +8,12 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any  # Any: what must not be given
 
 import pytest
 
 import orq_runtime as orq
 from orq_runtime import errors
-from tests.supply_fixtures import make_wheel
 
 _DOUBLE = orq.Step(source="def f(n: int) -> int:\n    return 2 * n\n", function="f")
 _WAITS = orq.Step(
@@ -276,126 +275,63 @@ def test_an_event_loop_can_use_the_executor(cache_dir: Path) -> None:
         assert 42 == asyncio.run(main(runtime))
 
 
-def test_an_environment_can_be_warmed_ahead(cache_dir: Path) -> None:
-    """With `prewarm` the first run of a step finds a child parked."""
-    with orq.Runtime(cache_dir=cache_dir, prewarm=[_DOUBLE]) as runtime:
-        while runtime.stats().parked == 0:
-            threading.Event().wait(0.01)  # nothing tells when it is ready
-        outcome = runtime.run(_DOUBLE, {"n": 1})
+def test_an_executor_is_what_the_standard_library_expects(cache_dir: Path, gate: _Gate) -> None:
+    """`as_completed`, `wait`, `run_in_executor`; `map` in time or not; a shutdown that cancels."""
+
+    async def in_loop(executor: concurrent.futures.Executor) -> list[object]:
+        loop = asyncio.get_running_loop()
+        asked: list[Any] = [{"n": n} for n in range(5)]  # where it expects a function
+        return list(await asyncio.gather(*(loop.run_in_executor(executor, one) for one in asked)))
+
+    with orq.Runtime(cache_dir=cache_dir, isolation="process", concurrency=2) as runtime:
+        executor = runtime.executor(_DOUBLE)
+        futures = [executor.submit(n=n) for n in range(5)]
+        completed = sorted(one.result() for one in concurrent.futures.as_completed(futures, _LONG))
+        waited = concurrent.futures.wait([executor.submit(n=9)], timeout=_LONG)
+        looped = asyncio.run(in_loop(executor))
+        waits = runtime.executor(_WAITS)
+        with pytest.raises(TimeoutError):
+            list(waits.map([gate.inputs] * 4, timeout=0.05))
+        left = [waits.submit(gate.inputs) for _ in range(6)]
+        opened = gate.wait()
+        waits.shutdown(wait=False, cancel_futures=True)
+        cancelled = sum(future.cancelled() for future in left)
+        os.close(opened)
+        for future in left:
+            future.cancel()
+
+    assert ([0, 2, 4, 6, 8], [0, 2, 4, 6, 8]) == (completed, looped)
+    assert (1, 0) == (len(waited.done), len(waited.not_done))
+    assert cancelled >= 4
+
+
+def test_thousands_that_wait_can_be_cancelled(cache_dir: Path) -> None:
+    """At once, whoever is told of it meanwhile and whatever that raises; others then run."""
+
+    def fail(_: object) -> None:
+        raise ValueError("a callback's own affair")
+
+    with orq.Runtime(cache_dir=cache_dir, isolation="process", concurrency=1) as runtime:
+        runtime.run(_DOUBLE, {"n": 1})
+        futures = [runtime.submit(_DOUBLE, {"n": n}) for n in range(3000)]
+        futures[-1].add_done_callback(fail)
+        for future in reversed(futures):
+            future.cancel()
+        done, not_done = concurrent.futures.wait(futures, timeout=_LONG)
+
+        assert (3000, 0) == (len(done), len(not_done))
+        assert 0 == runtime.stats().waiting
+        assert 4 == runtime.submit(_DOUBLE, {"n": 2}).result(_LONG).value
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), True, "1"])
+def test_a_deadline_that_is_none_is_refused(cache_dir: Path, timeout: Any) -> None:
+    """Before anything is supplied; a huge one that is a time is one."""
+    with orq.Runtime(cache_dir=cache_dir, isolation="process") as runtime:
+        with pytest.raises(errors.RequestError, match="`timeout`"):
+            runtime.run(_DOUBLE, {"n": 1}, timeout=timeout)
+        with pytest.raises(errors.RequestError, match="`timeout`"):
+            runtime.submit(_DOUBLE, {"n": 1}, timeout=timeout)
         stats = runtime.stats()
 
-    assert "hot" == outcome.start
-    assert (1, 1, 1, 1.0) == (stats.starts, stats.claims, stats.hits, stats.hit_rate)
-
-
-def test_modules_can_be_named_for_the_preload(cache_dir: Path, tmp_path: Path) -> None:
-    """`preload` takes the place of what the step's code was seen to import."""
-    make_wheel(tmp_path, "ahead", files={"ahead.py": "import os\nPID = os.getpid()\n"})
-    source = "import os\ndef f() -> bool:\n    import ahead\n    return ahead.PID == os.getpid()\n"
-    step = orq.Step(source=source, function="f", requirements=["ahead"])
-    values = []
-    for preload in ([], ["ahead"]):
-        with orq.Runtime(
-            cache_dir=cache_dir,
-            offline=True,
-            find_links=[str(tmp_path)],
-            isolation="process",
-            preload=preload,
-        ) as runtime:
-            values.append(runtime.run(step).value)
-
-    assert [True, False] == values
-
-
-def test_modules_that_runs_keep_importing_are_told(cache_dir: Path, tmp_path: Path) -> None:
-    """By run and in all: packages of the environment, none of the step's, none that was ready."""
-    make_wheel(tmp_path, "ahead", files={"ahead.py": "import os\nimport json.tool\n"})
-    (tmp_path / "mine.py").write_text("import ahead\n")
-    (tmp_path / "step.py").write_text("def f() -> int:\n    import mine\n    return 1\n")
-    step = orq.Step(
-        file=tmp_path / "step.py",
-        function="f",
-        components=[tmp_path],
-        requirements=["ahead"],
-    )
-    with orq.Runtime(
-        cache_dir=cache_dir, offline=True, find_links=[str(tmp_path)], isolation="process"
-    ) as runtime:
-        told = [runtime.run(step).imported for _ in range(3)]
-        counted = runtime.stats().imported
-    with orq.Runtime(
-        cache_dir=cache_dir,
-        offline=True,
-        find_links=[str(tmp_path)],
-        isolation="process",
-        preload=["ahead"],
-    ) as runtime:
-        told.append(runtime.run(step).imported)
-
-    assert ([("ahead",)] * 3 + [()], {"ahead": 3}) == (told, counted)
-
-
-def test_the_least_recently_used_zygote_goes_first(cache_dir: Path) -> None:
-    """With room for one zygote without runs, the older of two is gone soon after the second ran."""
-    with orq.Runtime(cache_dir=cache_dir, zygotes=1) as runtime:
-        runtime.run(_DOUBLE, {"n": 1})
-        runtime.run(_DOUBLE, {"n": 1}, limits=orq.Limits(tmp_bytes=1 << 20))
-        while runtime.stats().retired == 0:
-            threading.Event().wait(0.01)  # nothing tells when it is gone
-        stats = runtime.stats()
-
-    assert (1, 2, 1) == (stats.zygotes, stats.starts, stats.retired)
-
-
-def test_an_idle_zygote_is_retired_and_made_anew(cache_dir: Path) -> None:
-    """After `idle_seconds` nothing of it is left, and the next run is warm again."""
-    with orq.Runtime(cache_dir=cache_dir, idle_seconds=0.2) as runtime:
-        runtime.run(_DOUBLE, {"n": 1})
-        while runtime.stats().zygotes:
-            threading.Event().wait(0.01)  # nothing tells when it is gone
-        outcome = runtime.run(_DOUBLE, {"n": 1})
-
-    assert "warm" == outcome.start
-
-
-def test_what_is_parked_fits_under_its_ceiling(cache_dir: Path) -> None:
-    """What the kernel counts is told; without room nothing is kept, and every run is warm."""
-    with orq.Runtime(cache_dir=cache_dir) as runtime:
-        runtime.run(_DOUBLE, {"n": 1})
-        while not (kept := runtime.stats()).parked_bytes:
-            threading.Event().wait(0.01)  # nothing tells when it is weighed
-    with orq.Runtime(cache_dir=cache_dir, parked_bytes=0) as runtime:
-        starts = []
-        for n in range(2):
-            starts.append(runtime.run(_DOUBLE, {"n": n}).start)
-            while runtime.stats().zygotes:
-                threading.Event().wait(0.01)  # nothing tells when it is gone
-        stats = runtime.stats()
-
-    assert 1 << 20 < kept.parked_bytes < 1 << 30
-    assert (["warm", "warm"], 2, 0, 0) == (starts, stats.retired, stats.parked, stats.parked_bytes)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"parked_bytes": -1},
-        {"parked_bytes": 1.5},
-        {"parked_bytes": True},
-        {"idle_seconds": float("nan")},
-        {"idle_seconds": -1},
-        {"zygotes": -1},
-        {"spares": -1},
-        {"spares": 1.5},
-        {"concurrency": 0},
-        {"queue": -1},
-    ],
-)
-def test_a_runtime_refuses_quantities_that_are_none(
-    cache_dir: Path, given: dict[str, object]
-) -> None:
-    """By name, before anything is started."""
-    (name,) = given
-    make: Any = orq.Runtime  # Any: wrong types are the test
-    with pytest.raises(errors.RequestError, match=f"`{name}`"):
-        make(cache_dir=cache_dir, **given)
+    assert (0, 0) == (stats.starts, stats.claims)
