@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -119,21 +119,10 @@ def test_many_threads_may_close_a_runtime_at_once(cache_dir: Path, fifos: dict[s
     futures = [runtime.submit(_WAITS, fifos)]
     assert "here" == Path(fifos["here"]).read_text()
     futures += [runtime.submit(_DOUBLE, {"n": n}) for n in range(100)]
-    failed: list[BaseException] = []
+    with ThreadPoolExecutor(8) as closers:
+        closed = [one.exception() for one in [closers.submit(runtime.close) for _ in range(8)]]
 
-    def close() -> None:
-        try:
-            runtime.close()
-        except errors.OrqRuntimeError as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=close) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert [] == failed
+    assert [None] * 8 == closed
     assert all(future.done() for future in futures)
     assert futures[0].cancelled()
     for work in (lambda: runtime.run(_DOUBLE, {"n": 1}), lambda: runtime.supply(_DOUBLE)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any  # Any: what must not be given
 
 import pytest
 
@@ -129,10 +130,8 @@ def test_what_is_parked_fits_under_its_ceiling(cache_dir: Path) -> None:
         {"queue": -1},
     ],
 )
-def test_a_runtime_refuses_quantities_that_are_none(
-    cache_dir: Path, given: dict[str, object]
-) -> None:
+def test_a_runtime_refuses_quantities_that_are_none(cache_dir: Path, given: dict[str, Any]) -> None:
     """By name, before anything is started."""
     (name,) = given
     with pytest.raises(errors.RequestError, match=f"`{name}`"):
-        orq.Runtime(cache_dir=cache_dir, **given)  # type: ignore[arg-type]  # that is the test
+        orq.Runtime(cache_dir=cache_dir, **given)

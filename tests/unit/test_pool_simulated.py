@@ -1,310 +1,29 @@
 """The pool under thousands of seeded schedules: zygotes that die, stall and lie at every point.
 
-The clock is fake, zygotes and children are fake, and the tender does its work when the schedule
-says so. What must hold at every step is said in `_World.confirm`, what must hold at the end in
-`_World.confirm_end`.
+What must hold at every step and at the end is said in `pool_world.World`.
 """
 
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Callable
 
 import pytest
 
 from orq_runtime._run.ceiling import WEIGH_SECONDS
-from orq_runtime._run.cgroup import Leaf, NoMechanism
-from orq_runtime._run.entry import CALM_SECONDS, LONGEST_PAUSE_SECONDS
-from orq_runtime._run.pool import Pool
-from orq_runtime._run.weight import Weight
+from orq_runtime._run.entry import LONGEST_PAUSE_SECONDS
 from orq_runtime.errors import NeverStarted
-from orq_runtime.model.keeps import Keeps
 from orq_runtime.model.limits import Limits
+from tests.unit.pool_world import IDLE_SECONDS, SPARES, ZYGOTES, World
 
 _SCHEDULES = 2_000
 _STEPS = 60
-_SPARES = 3
-_ZYGOTES = 2
-_IDLE_SECONDS = 50.0
-_STALL_SECONDS = 30.0
-_ZYGOTE_BYTES = 100
-_CHILD_BYTES = 7
-
-
-class _FakeChild:
-    def __init__(self, parent: _FakeZygote, about: bytes) -> None:
-        self.parent = parent
-        self.about = about
-        self.is_dead = False
-        self.lent = 0
-        self.closed = 0
-
-    @property
-    def is_alive(self) -> bool:
-        return not self.is_dead and not self.parent.is_closed
-
-    def serves(self, about: bytes) -> bool:
-        return not self.about or self.about == about
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class _FakeScales:
-    """The cheap question gives twice what there is."""
-
-    def __init__(self, *, has_child: bool) -> None:
-        self._child = _CHILD_BYTES if has_child else 0
-        self._is_closed = False
-
-    def weigh(self, *, exactly: bool) -> Weight:
-        assert not self._is_closed
-        times = 1 if exactly else 2
-        return Weight(times * _ZYGOTE_BYTES, times * self._child, exactly)
-
-    def close(self) -> None:
-        self._is_closed = True
-
-
-class _FakeZygote:
-    """Forks in memory. `world.fate` decides at each call whether it dies, stalls or lies."""
-
-    def __init__(self, world: _World, what: str) -> None:
-        self.what = what
-        self._world = world
-        self._ordered: list[bytes] = []
-        self._is_dead = False
-        self._lies = world.chance(0.1)
-        self.is_closed = False
-
-    @property
-    def is_alive(self) -> bool:
-        return not self._is_dead or self._lies
-
-    @property
-    def parked(self) -> int:
-        return len(self._ordered)
-
-    @property
-    def is_forked(self) -> bool:
-        return bool(self._ordered) and (self._is_dead or not self._world.chance(0.2))
-
-    def order(self, leaf: Leaf, about: bytes = b"") -> None:
-        leaf.close()
-        assert not self.is_closed, "an order to a zygote that was ended"
-        self._meet_fate()
-        if self._is_dead:
-            raise NeverStarted("the zygote is gone")
-        self._ordered.append(about)
-
-    def settle(self) -> None:
-        assert not self.is_closed, "a word expected of a zygote that was ended"
-        self._meet_fate()
-        if self._is_dead and self._ordered:
-            self._ordered.pop(0)
-            raise NeverStarted("the zygote is gone")
-
-    def take(self) -> _FakeChild:
-        assert not self.is_closed, "a child taken from a zygote that was ended"
-        assert self._ordered, "a child taken that was not ordered"
-        about = self._ordered.pop(0)
-        self._meet_fate()
-        if self._is_dead:
-            raise NeverStarted("the zygote is gone")
-        if self._world.chance(0.02):
-            self._world.now += _STALL_SECONDS
-            raise NeverStarted("the zygote did not answer")
-        child = _FakeChild(self, about)
-        child.is_dead = self._world.chance(0.1)  # killed while it waited
-        self._world.children.append(child)
-        return child
-
-    def scales(self) -> _FakeScales:
-        assert not self.is_closed, "a zygote weighed that was ended"
-        return _FakeScales(has_child=bool(self._ordered))
-
-    def close(self) -> None:
-        assert not self.is_closed, "a zygote ended twice"
-        self.is_closed = True
-
-    def _meet_fate(self) -> None:
-        self._is_dead = self._is_dead or self._world.chance(0.05)
-
-
-class _FakeTender:
-    """Buries what it was given when the schedule lets it."""
-
-    def __init__(self, refill: Callable[[str], None], keep: Callable[[], float | None]) -> None:
-        self._refill, self._keep = refill, keep
-        self._given: list[tuple[_FakeChild, str | None]] = []
-        self.due: float | None = None
-
-    def bury(self, slot: _FakeChild, then: str | None) -> None:
-        self._given.append((slot, then))
-
-    def turn(self) -> None:
-        while self._given:
-            slot, what = self._given.pop(0)
-            slot.close()
-            if what is not None:
-                self._refill(what)
-        self.due = self._keep()
-
-    def close(self) -> None:
-        while self._given:
-            self._given.pop(0)[0].close()
-
-
-class _World:
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-        self.now = 1000.0
-        self.mechanism = NoMechanism()
-        self.zygotes: list[_FakeZygote] = []
-        self.children: list[_FakeChild] = []
-        self.held: list[tuple[_FakeChild, str]] = []
-        self.tenders: list[_FakeTender] = []
-        self.failed_starts: dict[str, list[float]] = {}
-        self.claims = self.told = 0
-        self.trouble = self._random.choice([0.0, 1.0, 1.0, 4.0])
-        self.ceiling = self._random.choice([10**9, 10**9, 220, 115, 50, 0])
-        self.pool: Pool[str, _FakeChild] = Pool(
-            self._start,
-            lambda: self.mechanism.leaf(Limits()),
-            self._tend,
-            spares=_SPARES,
-            keeps=Keeps(zygotes=_ZYGOTES, idle_seconds=_IDLE_SECONDS, parked_bytes=self.ceiling),
-            clock=lambda: self.now,
-            pause=self._pause,
-        )
-
-    def chance(self, part: float) -> bool:
-        return self._random.random() < part * self.trouble
-
-    def _pause(self, seconds: float) -> None:
-        assert 0 < seconds <= LONGEST_PAUSE_SECONDS + 1e-6
-        self.now += seconds
-
-    def _start(self, what: str) -> _FakeZygote:
-        self.now += 0.1
-        if self.chance(0.1):
-            self.failed_starts.setdefault(what, []).append(self.now)
-            raise NeverStarted("it did not start")
-        zygote = _FakeZygote(self, what)
-        self.zygotes.append(zygote)
-        return zygote
-
-    def _tend(self, refill: Callable[[str], None], keep: Callable[[], float | None]) -> _FakeTender:
-        self.tenders.append(_FakeTender(refill, keep))
-        return self.tenders[-1]
-
-    def step(self) -> None:
-        what = self._random.choice("abcd")
-        choice = self._random.choice(
-            ["claim", "claim", "parked", "back", "back", "tend", "tend", "time", "warm"]
-        )
-        if choice == "claim":
-            self._claim(what)
-        elif choice == "parked":
-            about = self._about()
-            if (child := self.pool.claim_parked(what, about)) is not None:
-                self._hold(child, what, about)
-        elif choice == "warm":
-            try:
-                self.pool.warm(what)
-            except NeverStarted:
-                return
-        elif choice == "back" and self.held:
-            child, what = self.held.pop(self._random.randrange(len(self.held)))
-            self.pool.give_back(child, what)
-        elif choice == "tend":
-            for tender in self.tenders:
-                before = self.now
-                tender.turn()
-                assert tender.due is None or tender.due > before, "called again at once"
-        elif choice == "time":
-            self.now += self._random.choice([0.01, 1.0, CALM_SECONDS + 1, _IDLE_SECONDS + 1])
-
-    def _about(self) -> bytes:
-        return self._random.choice([b"one", b"one", b"one", b"one", b"two", b""])
-
-    def _claim(self, what: str) -> None:
-        about = self._about()
-        try:
-            child, start = self.pool.claim(what, about)
-        except NeverStarted:
-            return
-        assert start in ("warm", "hot")
-        self._hold(child, what, about)
-
-    def _hold(self, child: _FakeChild, what: str, about: bytes) -> None:
-        self.claims += 1
-        assert child.about in (b"", about), "a child that was told of another step"
-        self.told += bool(child.about)
-        child.lent += 1
-        assert what == child.parent.what, "a child of another launch"
-        assert not child.parent.is_closed, "a child of a zygote that was ended"
-        self.held.append((child, what))
-
-    def confirm(self) -> None:
-        """1. A child is lent once, and never one that was ended.
-
-        2. No more children are parked under a zygote than `spares`, or than one that was wanted.
-        3. A launch has one zygote at most. 4. What is told of the pool is so.
-        """
-        assert all(child.lent <= 1 and child.closed <= 1 for child in self.children)
-        alive = [zygote for zygote in self.zygotes if not zygote.is_closed]
-        assert all(zygote.parked <= _SPARES for zygote in alive)
-        assert len({zygote.what for zygote in alive}) == len(alive)
-        stats = self.pool.stats()
-        assert (len(alive), self.claims) == (stats.zygotes, stats.claims)
-        assert sum(zygote.parked for zygote in alive) == stats.parked
-        assert stats.starts == len(self.zygotes)
-        assert stats.starts - stats.deaths - stats.retired == len(alive)
-
-    def confirm_kept(self) -> None:
-        """5. When all runs are over and their time has come, nothing is kept beyond `zygotes` and
-        `parked_bytes`, and after `idle_seconds` nothing at all.
-        """
-        busy = {what for _, what in self.held}
-        for child, what in self.held:
-            assert not child.parent.is_closed or child.parent.what == what
-            self.pool.give_back(child, what)
-        self.held.clear()
-        for tender in self.tenders:
-            tender.turn()
-        self.now += 1.0
-        assert self.pool.stats().under_way == 0
-        assert self.pool.stats().zygotes <= max(_ZYGOTES, len(busy))
-        self.now += WEIGH_SECONDS
-        for tender in self.tenders:
-            tender.turn()
-        stats = self.pool.stats()
-        assert stats.parked_bytes <= self.ceiling or not self.tenders
-        exact = stats.zygotes * _ZYGOTE_BYTES + stats.parked * _CHILD_BYTES
-        assert exact <= self.ceiling or not self.tenders
-        self.now += 2 * _IDLE_SECONDS
-        for tender in self.tenders:
-            tender.turn()
-        assert self.pool.stats().zygotes == 0 or not self.tenders
-
-    def confirm_end(self) -> None:
-        """6. After `close` every zygote and every child that was ever made is ended, once."""
-        self.pool.close()
-        for child, what in self.held:
-            self.pool.give_back(child, what)
-        assert all(zygote.is_closed for zygote in self.zygotes)
-        assert all(child.closed == 1 for child in self.children)
-        with pytest.raises(NeverStarted):
-            self.pool.claim("a")
 
 
 @pytest.mark.parametrize("first", range(0, _SCHEDULES, 500))
 def test_every_schedule_keeps_the_pools_rules(first: int) -> None:
     """Whatever dies, stalls or lies at whatever point: nothing is lent twice, lost, or left."""
     for seed in range(first, first + 500):
-        world = _World(seed)
+        world = World(seed)
         for _ in range(_STEPS):
             world.step()
             world.confirm()
@@ -313,7 +32,7 @@ def test_every_schedule_keeps_the_pools_rules(first: int) -> None:
         world.confirm_end()
 
 
-def _used(world: _World, names: str) -> None:
+def _used(world: World, names: str) -> None:
     """Claim and give back, one after another, and let the tender do its work."""
     for what in names:
         child, _ = world.pool.claim(what)
@@ -324,10 +43,10 @@ def _used(world: _World, names: str) -> None:
         world.tenders[0].turn()
 
 
-def _of_weight(most_bytes: int) -> _World:
+def _of_weight(most_bytes: int) -> World:
     """A world in which all goes well, with a ceiling."""
-    seed = next(seed for seed in itertools.count() if _World(seed).ceiling == most_bytes)
-    world = _World(seed)
+    seed = next(seed for seed in itertools.count() if World(seed).ceiling == most_bytes)
+    world = World(seed)
     world.trouble = 0.0
     return world
 
@@ -337,7 +56,7 @@ def test_children_go_before_their_zygote_and_the_least_recently_used_first() -> 
     world = _of_weight(220)
     _used(world, "ab")
     for zygote in world.zygotes:
-        while zygote.parked < _SPARES:
+        while zygote.parked < SPARES:
             zygote.order(world.mechanism.leaf(Limits()))
     _used(world, "b")
 
@@ -386,16 +105,16 @@ def test_a_run_under_way_keeps_its_zygote() -> None:
     for what in "bcdefgh":
         other, _ = world.pool.claim(what)
         world.pool.give_back(other, what)
-        world.now += 2 * _IDLE_SECONDS
+        world.now += 2 * IDLE_SECONDS
         world.tenders[0].turn()
 
     assert child.is_alive
-    assert _ZYGOTES == world.pool.stats().zygotes
+    assert ZYGOTES == world.pool.stats().zygotes
 
 
 def test_a_zygote_that_dies_young_is_replaced_with_growing_pauses() -> None:
     """8. The first time at once; of a launch that never starts, not more often than every 5 s."""
-    world = _World(1)
+    world = World(1)
     world.trouble = 100.0
     begun = world.now
     for _ in range(100):
