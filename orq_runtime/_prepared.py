@@ -19,6 +19,7 @@ from orq_runtime._provision import Provision
 from orq_runtime._run import codec
 from orq_runtime._run.guest import GUEST_VARIABLES
 from orq_runtime._run.launch import Launch
+from orq_runtime._run.packing import Packing
 from orq_runtime._run.wall import grants_of_plan, wall_of
 from orq_runtime._supply import Remembered
 from orq_runtime._supply.seen import Stamp, is_settled, stamps
@@ -64,6 +65,24 @@ class Prepared:
             self.step is step
             and (self.limits is limits or self.limits == limits)
             and (self.manner is manner or self.manner == manner)
+        )
+
+    def message(
+        self, inputs: Mapping[str, object], seal: bytes, packing: Packing
+    ) -> codec.Request | bytes:
+        """The REQUEST of a run with these inputs. Raises `BadCall` for what is no JSON."""
+        if self.plan.command:
+            return codec.encode_command(
+                self.plan,
+                inputs,
+                environ=self.environ,
+                seal=seal,
+                packing=packing,
+                manner=self.manner,
+            )
+        allow_nan = self.manner.checks.nan == "allow"
+        return codec.encode_request(
+            self.about, inputs, seal=seal, packing=packing, allow_nan=allow_nan
         )
 
 

@@ -196,7 +196,7 @@ class Session:
         packing = Packing(limits, manner.checks, handover)
         seal = codec.new_seal()
         try:
-            message = _message(ready, inputs or {}, seal, packing)
+            message = ready.message(inputs or {}, seal, packing)
             launch = self._launch(ready, handover, limits)
         except BaseException:
             handover.forget()
@@ -382,21 +382,3 @@ class Session:
         self._share.close()
         self._provision.close()
         self._workshop.close()
-
-
-def _message(
-    ready: Prepared, inputs: Mapping[str, object], seal: bytes, packing: Packing
-) -> codec.Request | bytes:
-    if ready.plan.command:
-        return codec.encode_command(
-            ready.plan,
-            inputs,
-            environ=ready.environ,
-            seal=seal,
-            packing=packing,
-            manner=ready.manner,
-        )
-    allow_nan = ready.manner.checks.nan == "allow"
-    return codec.encode_request(
-        ready.about, inputs, seal=seal, packing=packing, allow_nan=allow_nan
-    )

@@ -117,6 +117,13 @@ def _definitions_of_failures() -> dict[str, object]:
     return {"failure": _failure(), "frame": frame, "problem": _problem()}
 
 
+_IMPORTED: Final = {
+    "type": "array",
+    "items": _TEXT,
+    "description": "Packages of the environment that the run had to import itself.",
+}
+
+
 def _properties() -> dict[str, dict[str, object]]:
     faults = [fault.value for fault in Fault]
     return {
@@ -163,11 +170,7 @@ def _properties() -> dict[str, dict[str, object]]:
             "description": "The files in the working folder, where outputs were asked for.",
         },
         "coerced": _coerced(),
-        "imported": {
-            "type": "array",
-            "items": _TEXT,
-            "description": "Packages of the environment that the run had to import itself.",
-        },
+        "imported": _IMPORTED,
         "exit_code": {**_WHOLE, "description": "The exit code of `orq-runtime run`."},
         "fault": {"enum": [*faults, None], "description": "Who must act for the next run."},
         "blobs": _BLOBS,
