@@ -117,7 +117,8 @@ def _definitions_of_failures() -> dict[str, object]:
     return {"failure": _failure(), "frame": frame, "problem": _problem()}
 
 
-_IMPORTED: Final = {
+_FAULTS: Final = [fault.value for fault in Fault]
+_IMPORTED: Final[dict[str, object]] = {
     "type": "array",
     "items": _TEXT,
     "description": "Packages of the environment that the run had to import itself.",
@@ -125,7 +126,6 @@ _IMPORTED: Final = {
 
 
 def _properties() -> dict[str, dict[str, object]]:
-    faults = [fault.value for fault in Fault]
     return {
         "verdict": {"enum": list(VERDICTS), "description": "How the run ended."},
         "value": {"description": "What the function returned; null unless the verdict is `ok`."},
@@ -133,7 +133,7 @@ def _properties() -> dict[str, dict[str, object]]:
         "hint": {**_TEXT_OR_NULL, "description": "What to do next."},
         "began": {
             "enum": list(get_args(Began)),
-            "description": "Whether the function's body was entered.",
+            "description": "Whether the function was entered.",
         },
         "start": {"enum": list(get_args(Start)), "description": "What was there already."},
         "isolation": {**_TEXT, "description": "The isolation that was in force."},
@@ -172,7 +172,7 @@ def _properties() -> dict[str, dict[str, object]]:
         "coerced": _coerced(),
         "imported": _IMPORTED,
         "exit_code": {**_WHOLE, "description": "The exit code of `orq-runtime run`."},
-        "fault": {"enum": [*faults, None], "description": "Who must act for the next run."},
+        "fault": {"enum": [*_FAULTS, None], "description": "Who must act for the next run."},
         "blobs": _BLOBS,
     }
 
