@@ -12,6 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
@@ -28,6 +29,7 @@ __all__ = [
     "lock",
     "lock_folder",
     "publish",
+    "read_regular",
     "remove_lock",
     "remove_tree",
     "scratch",
@@ -279,6 +281,21 @@ def write_atomic(path: Path, content: bytes) -> None:
             draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """The content of a regular file that may be a stranger's. Raises OSError for anything else.
+
+    It does not wait for a pipe to have a writer, and reads no device and no hole of a terabyte.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"more than {most_bytes} bytes", str(path))
+    return content
 
 
 def sweep_drafts(folder: Path) -> int:

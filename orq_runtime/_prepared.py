@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from orq_runtime import _fs
 from orq_runtime._dataclass import dataclass
 from orq_runtime._provision import Provision
 from orq_runtime._run import codec
@@ -35,6 +36,7 @@ from orq_runtime.model.step import Step
 __all__ = ["Preparations", "Prepared"]
 
 _MOST_KEPT: Final = 512
+_LONGEST_FILE: Final = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +191,7 @@ def _code(step: Step) -> str:
         return ""
     assert step.file is not None  # a step has one of the three
     try:
-        return step.file.read_text("utf-8", errors="replace")
+        return _fs.read_regular(step.file, _LONGEST_FILE).decode("utf-8", "replace")
     except FileNotFoundError:
         raise NotFound(f"no such file: `{step.file}`") from None
     except OSError as error:

@@ -129,11 +129,17 @@ def system_grants(interpreter: Interpreter, bundle: Path) -> tuple[str, ...]:
 
 
 def grants_of_plan(plan: RunPlan, bundle: Path) -> tuple[str, ...]:
-    """What a run must read: its environment, its component, or its file alone without one."""
+    """What a run must read: its environment, its component, or its file alone without one.
+
+    Raises `RequestError` for a component that is all of the machine.
+    """
     environment = plan.environment
     own = [component.path for component in plan.components]
     if plan.file is not None and not any(plan.file.is_relative_to(path) for path in own):
         own.append(plan.file)
+    own += [path.resolve() for path in own]  # a link leads nowhere where its goal is not
+    for path in own:
+        check_place(path)
     system = system_grants(environment.interpreter, bundle)
     return (*system, *_texts([environment.path, environment.support, *own]))
 

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from orq_runtime import __version__
+from orq_runtime import __version__, _fs
 from orq_runtime._dataclass import asdict, dataclass, replace
 from orq_runtime._digest import Digest, is_preimage
 from orq_runtime._supply.seen import LOCKING, PACKAGING, Stamp, is_settled, paths_behind, stamps
@@ -40,6 +40,7 @@ __all__ = ["Memo", "Remembered"]
 
 _RECIPE = 3
 _MOST_IN_MEMORY = 512
+_LARGEST = 4 << 20  # as of any declaration: whoever reads it whole says what is wrong with it
 _BLOCK_START, _BLOCK_END = b"# /// script", b"\n# ///"
 
 
@@ -272,9 +273,9 @@ def _add_component(digest: Digest, component: Component) -> None:
 
 
 def _bytes(path: Path) -> bytes:
-    if path.is_symlink() or not path.is_file():
+    if path.is_symlink():
         raise _Unseen
-    return path.read_bytes()
+    return _fs.read_regular(path, _LARGEST)
 
 
 def _block(source: bytes) -> bytes:

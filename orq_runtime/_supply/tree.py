@@ -161,6 +161,7 @@ def _entries(root: Path) -> Iterator[tuple[str, int]]:
 def _walk(root: Path) -> Iterator[tuple[str, int]]:
     """Files, links and folders; also a folder that is left out for what it holds."""
     todo = [""]
+    left_files, left_bytes = _MOST_FILES, _MOST_BYTES
     while todo:
         folder = todo.pop()
         try:
@@ -170,9 +171,15 @@ def _walk(root: Path) -> Iterator[tuple[str, int]]:
             raise BadComponent(f"cannot read `{root / folder}`: {error.strerror}") from error
         for entry in entries:
             relative = f"{folder}/{entry.name}" if folder else entry.name
-            mode = entry.stat(follow_symlinks=False).st_mode
+            status = entry.stat(follow_symlinks=False)
+            mode = status.st_mode
             if _is_clutter(entry.name) or (not folder and _is_lock(entry.name)):
                 continue
+            left_files -= 1
+            left_bytes -= status.st_size
+            if left_files < 0 or left_bytes < 0:
+                limits = f"{_MOST_FILES} files or {_MOST_BYTES} bytes"
+                raise BadComponent(f"more than {limits} belong to a build of `{root}`")
             if stat.S_ISDIR(mode):
                 yield relative, mode
                 if not _is_left_out(entry, relative):

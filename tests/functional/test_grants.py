@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import os
 import shutil
 import socket
 import tempfile
@@ -13,6 +15,7 @@ import pytest
 
 import orq_runtime as orq
 from orq_runtime import Policy, Step
+from orq_runtime.errors import RequestError, SupplyError
 
 _CALLS = Step(
     source=(
@@ -85,3 +88,116 @@ def test_a_writable_folder_is_written_and_what_lies_beside_it_is_not(
     assert ["made"] == outcome.value, outcome.failure
     assert "by the run" == (place / "granted" / "made").read_text()
     assert [] == list((place / "beside").iterdir())
+
+
+_READS = Step(
+    source=(
+        "import os, socket\n"
+        "def f(folder: str) -> list:\n"
+        "    found = []\n"
+        "    for name in sorted(os.listdir(folder)):\n"
+        "        path = os.path.join(folder, name)\n"
+        "        try:\n"
+        "            if name == 'socket':\n"
+        "                socket.socket(socket.AF_UNIX).connect(path)\n"
+        "            elif name == 'pipe':\n"
+        "                os.write(os.open(path, os.O_WRONLY | os.O_NONBLOCK), b'x')\n"
+        "            else:\n"
+        "                open(path, 'a').close()\n"
+        "            found.append(name)\n"
+        "        except OSError:\n"
+        "            pass\n"
+        "    return found\n"
+    ),
+    function="f",
+)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder where no run has one of its own, which it may write to."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
+def test_a_folder_to_be_read_is_not_written_by_its_pipes(
+    place: Path, elsewhere: Path, tier: str
+) -> None:
+    """A read-only mount keeps nobody from them, Landlock does. Sockets come with a folder.
+
+    SECURITY.md says so; Landlock knows of them from its version 9 on.
+    """
+    folder = elsewhere
+    folder.chmod(0o755)
+    (folder / "file").touch()
+    os.mkfifo(folder / "pipe")
+    for path in folder.iterdir():
+        path.chmod(0o666)
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(folder / "socket"))
+        (folder / "socket").chmod(0o777)
+        listener.listen()
+        reader = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            with _runtime(place, tier, Policy(read_only=[folder])) as runtime:
+                outcome = runtime.run(_READS, {"folder": str(folder)}, check=False)
+        finally:
+            os.close(reader)
+
+    assert outcome.value in (([], ["socket"]) if tier == "namespaces" else ([],)), outcome.failure
+
+
+def test_a_link_that_the_caller_names_is_followed_and_no_other(place: Path, tier: str) -> None:
+    """A step's file or a component may be a link. One in a component leads out of it nowhere."""
+    for name in ("real", "other"):
+        (place / name).mkdir()
+        (place / name).chmod(0o755)
+        (place / name / "step.py").write_text("def f() -> int:\n    return 1\n")
+    (place / "component").symlink_to("real")
+    (place / "step.py").symlink_to("real/step.py")
+    (place / "other" / "out.py").symlink_to("../real/step.py")
+    steps = (
+        Step(file=place / "step.py", function="f"),
+        Step(file=place / "component/step.py", function="f", components=[place / "component"]),
+        Step(file=place / "other/out.py", function="f", components=[place / "other"]),
+    )
+    with _runtime(place, tier, Policy()) as runtime:
+        verdicts = [runtime.run(step, check=False).verdict for step in steps]
+
+    assert ["ok", "ok", "not_found"] == verdicts
+
+
+def test_the_whole_machine_is_no_component(place: Path, tier: str) -> None:
+    """All of it would be granted to the run."""
+    (place / "step.py").write_text("def f() -> int:\n    return 1\n")
+    step = Step(file=place / "step.py", function="f", components=["/"])
+    with _runtime(place, tier, Policy()) as runtime, pytest.raises(RequestError, match="the root"):
+        runtime.run(step)
+
+
+def test_no_file_of_a_component_holds_its_host_up(place: Path, tier: str) -> None:
+    """A pipe that nobody writes to, a device without an end, a hole of a terabyte."""
+    with _runtime(place, tier, Policy()) as runtime:
+        for number, (name, kind) in enumerate(itertools.product(_READ_BY_THE_HOST, _ENDLESS)):
+            component = place / f"component-{number}"
+            component.mkdir()
+            (component / "step.py").write_text("def f() -> int:\n    return 1\n")
+            (component / name).unlink(missing_ok=True)
+            _make(component / name, kind)
+            step = Step(file=component / "step.py", function="f", components=[component])
+            with pytest.raises((RequestError, SupplyError)):
+                runtime.run(step)
+
+
+_READ_BY_THE_HOST = ("step.py", "requirements.txt", "pyproject.toml")
+_ENDLESS = ("pipe", "device", "hole")
+
+
+def _make(path: Path, kind: str) -> None:
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
