@@ -9,7 +9,9 @@ Rules of this file:
 from __future__ import annotations
 
 import importlib
+import math
 import sys
+from collections.abc import Iterator
 from typing import Any, Final
 
 __all__ = ["NO_FORM", "is_finite_table", "plain", "plain_index"]
@@ -51,11 +53,14 @@ def is_finite_table(value: Values) -> bool:
     arrow = sys.modules.get("pyarrow")
     if arrow is not None and isinstance(value, arrow.Table):
         compute = importlib.import_module("pyarrow.compute")
-        floats = [column for column in value.columns if arrow.types.is_floating(column.type)]
+        chunks = [chunk for column in value.columns for chunk in column.chunks]
+        floats = [numbers for chunk in chunks for numbers in _floats(arrow, chunk)]
         return all(compute.all(compute.is_finite(column)).as_py() is not False for column in floats)
     numpy = sys.modules["numpy"]
     for place in range(value.shape[1]):
         column = value.iloc[:, place]
+        if column.dtype == object and any(map(_is_no_number, column.tolist())):
+            return False  # Arrow would make a null of it
         if column.dtype.kind not in "fc":
             continue
         if not isinstance(column.dtype, numpy.dtype):
@@ -63,6 +68,35 @@ def is_finite_table(value: Values) -> bool:
         if not numpy.isfinite(column.to_numpy()).all():
             return False
     return True
+
+
+def _floats(arrow: Values, column: Values) -> Iterator[Values]:
+    """The arrays of floating-point numbers that a column is made of."""
+    kind = column.type
+    if arrow.types.is_floating(kind):
+        yield column
+    elif hasattr(kind, "run_end_type"):
+        yield from _floats(arrow, column.values)
+    elif arrow.types.is_nested(kind) or hasattr(column, "dictionary"):
+        parts: list[Values]
+        if arrow.types.is_map(kind):
+            parts = [column.keys, column.items]
+        elif arrow.types.is_struct(kind):
+            parts = column.flatten()
+        elif arrow.types.is_union(kind):
+            parts = [column.field(place) for place in range(kind.num_fields)]
+        elif hasattr(column, "dictionary"):
+            parts = [column.dictionary]
+        else:
+            parts = [column.flatten()]
+        for part in parts:
+            yield from _floats(arrow, part)
+    elif hasattr(column, "storage"):
+        yield from _floats(arrow, column.storage)
+
+
+def _is_no_number(value: object) -> bool:
+    return type(value) is float and not math.isfinite(value)
 
 
 def _array(numpy: Values, value: Values) -> object:

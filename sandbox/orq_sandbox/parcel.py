@@ -36,6 +36,8 @@ _ALIGNED = 64
 _MAPPED = 1 << 20
 _LARGE_PAGE = 2 << 20
 _LOOKED_AT = 3 << 19  # bytes at once: they fit a cache
+_WORTH_LARGE_PAGES = 8 << 20
+_HUGE_PAGES = 14  # MADV_HUGEPAGE
 _POPULATE_READ = 22  # MADV_POPULATE_READ, Linux 5.14
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -81,12 +83,30 @@ class _Source:
         return _table(self._memory(offset, length))
 
     def _bytes(self, offset: int, length: int) -> bytes:
+        if length >= _WORTH_LARGE_PAGES and sys.implementation.name == "cpython":
+            return self._large_bytes(offset, length)
         made = os.pread(self._descriptor, length, offset)
         while len(made) < length:  # the kernel gives 2 GiB at once
             more = os.pread(self._descriptor, length - len(made), offset + len(made))
             if not more:
                 raise EOFError("the inputs' file is too short")
             made += more
+        return made
+
+    def _large_bytes(self, offset: int, length: int) -> bytes:
+        """As CPython's own `read` makes them: filled before anybody sees them, in large pages."""
+        import ctypes  # loaded by now: the kernel is called by it
+
+        new = ctypes.pythonapi.PyBytes_FromStringAndSize
+        new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_ssize_t)
+        made: bytes = new(None, length)
+        start = id(made) + bytes.__basicsize__ - 1
+        aligned = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        ctypes.CDLL(None).madvise(
+            ctypes.c_void_p(aligned), ctypes.c_size_t(start + length - aligned), _HUGE_PAGES
+        )
+        content = (ctypes.c_char * length).from_address(start)
+        self._copied(memoryview(content).cast("B"), offset)
         return made
 
     def _memory(self, offset: int, length: int) -> memoryview:
@@ -103,7 +123,7 @@ class _Source:
                 pass  # an older kernel: each page is found when it is touched
         return memoryview(self._mapping)[offset : offset + length]
 
-    def _copied(self, buffer: bytearray, offset: int) -> bytearray:
+    def _copied(self, buffer: typing.Any, offset: int) -> typing.Any:
         left = memoryview(buffer)
         while left:
             count = os.preadv(self._descriptor, [left], offset)

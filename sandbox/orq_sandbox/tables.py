@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import collections
 import importlib
+import math
 import sys
 import typing
 
@@ -175,11 +176,14 @@ def is_finite(value: typing.Any) -> bool:
     """Whether no column of a table holds NaN or infinities; nulls may be there."""
     if _family(type(value)) == "Table":
         arrow, compute = _loaded("pyarrow"), importlib.import_module("pyarrow.compute")
-        floats = [column for column in value.columns if arrow.types.is_floating(column.type)]
+        chunks = [chunk for column in value.columns for chunk in column.chunks]
+        floats = [numbers for chunk in chunks for numbers in _floats(arrow, chunk)]
         return all(compute.all(compute.is_finite(column)).as_py() is not False for column in floats)
     numpy = _loaded("numpy")
     for place in range(value.shape[1]):
         column = value.iloc[:, place]
+        if column.dtype == object and any(map(_is_no_number, column.tolist())):
+            return False  # Arrow would make a null of it
         if column.dtype.kind not in "fc":
             continue
         if not isinstance(column.dtype, numpy.dtype):
@@ -187,6 +191,35 @@ def is_finite(value: typing.Any) -> bool:
         if not numpy.isfinite(column.to_numpy()).all():
             return False
     return True
+
+
+def _floats(arrow: typing.Any, column: typing.Any) -> typing.Iterator[typing.Any]:
+    """The arrays of floating-point numbers that a column is made of."""
+    kind = column.type
+    if arrow.types.is_floating(kind):
+        yield column
+    elif hasattr(kind, "run_end_type"):
+        yield from _floats(arrow, column.values)
+    elif arrow.types.is_nested(kind) or hasattr(column, "dictionary"):
+        parts: list
+        if arrow.types.is_map(kind):
+            parts = [column.keys, column.items]
+        elif arrow.types.is_struct(kind):
+            parts = column.flatten()
+        elif arrow.types.is_union(kind):
+            parts = [column.field(place) for place in range(kind.num_fields)]
+        elif hasattr(column, "dictionary"):
+            parts = [column.dictionary]
+        else:
+            parts = [column.flatten()]
+        for part in parts:
+            yield from _floats(arrow, part)
+    elif hasattr(column, "storage"):
+        yield from _floats(arrow, column.storage)
+
+
+def _is_no_number(value: object) -> bool:
+    return type(value) is float and not math.isfinite(value)
 
 
 def is_numbered(index: typing.Any) -> bool:

@@ -37,6 +37,9 @@ def named(n: int): return pd.DataFrame({"a": range(n)}).set_index("a")
 def infinite(n: int): return pd.DataFrame({"a": [1.0] * n + [float("inf")]})
 def missing(n: int): return pa.table({"a": [1.0] * n + [None]})
 def not_a_number(n: int): return pa.table({"a": [1.0] * n + [float("nan")]})
+def nested(n: int): return pa.table({"a": [[1.0, 2.0]] * n + [[float("inf")]]})
+def deep(n: int): return pa.table({"a": [{"x": [1.0]}] * n + [{"x": [float("nan")]}]})
+def mixed(n: int): return pd.DataFrame({"a": ["x"] * n + [float("nan")]}, dtype=object)
 def nan_row(n: int): return pd.Series([1.0] * n + [float("nan")])
 """
 
@@ -148,6 +151,9 @@ def test_what_is_missing_is_no_nan(runtime: Runtime) -> None:
         ("infinite", "not finite"),
         ("not_a_number", "not finite"),
         ("nan_row", "not finite"),
+        ("nested", "not finite"),
+        ("deep", "not finite"),
+        ("mixed", "not finite"),
     ],
 )
 def test_a_result_is_refused_whatever_its_size(

@@ -77,3 +77,35 @@ def test_the_place_is_named_in_a_large_result(tmp_path: Path) -> None:
     encoded()
     with pytest.raises(Refusal, match=r"return\['deep'\]\[1\]` holds a number that is not finite"):
         beside.written(str(tmp_path), encoded)
+
+
+@pytest.mark.parametrize("length", [100, (8 << 20) - 1, 8 << 20, (9 << 20) + 5])
+def test_bytes_of_any_size_are_what_was_sent(length: int) -> None:
+    """Small ones are read, large ones filled in large pages; the ones before them are not in it."""
+    content = os.urandom(1 << 10) * (length // (1 << 10) + 1)
+    descriptor = os.memfd_create("blobs")
+    try:
+        os.write(descriptor, b"before" + content[:length] + b"after")
+        inputs = {"x": {"K": 0}, "y": [{"K": 0}]}
+        about = {"key": "K", "parts": [["bytes", 6, length]]}
+
+        found = parcel.unpacked(inputs, about, descriptor)
+    finally:
+        os.close(descriptor)
+
+    assert {"x": content[:length], "y": [content[:length]]} == found
+    assert type(found["x"]) is bytes
+    assert hash(found["x"]) == hash(content[:length])
+
+
+def test_a_file_that_is_too_short_gives_no_bytes() -> None:
+    """Not even those that are there."""
+    descriptor = os.memfd_create("blobs")
+    try:
+        os.write(descriptor, bytes(9 << 20))
+        about = {"key": "K", "parts": [["bytes", 0, 10 << 20]]}
+
+        with pytest.raises(EOFError):
+            parcel.unpacked({"x": {"K": 0}}, about, descriptor)
+    finally:
+        os.close(descriptor)
