@@ -40,43 +40,46 @@ def full_disks(room: Path, *, is_long: bool) -> Tally:
     grounds = Grounds(room)
     needed = _kilobytes(grounds.fresh())
     steps = 24 if is_long else 3
-    sizes = [max(64, needed * n // (steps + 1)) for n in range(1, steps + 1)]
+    sizes = [max(4, needed * n // (steps + 1)) for n in range(1, steps + 1)]
     return tally(grounds.each([_with_disk_of(size) for size in sizes], at_once=2))
 
 
 def _kilobytes(ground: Ground) -> int:
-    """How much a supply adds to the cache."""
-    before = _used(ground.cache)
-    ground.start().communicate(timeout=_PATIENCE_SECONDS)
-    return max(1, _used(ground.cache) - before)
+    """How much a supply adds to the cache, as a tmpfs counts: folders take no room there."""
+    _, _, used = _on_a_disk(ground, 1 << 20)
+    return max(1, used)
 
 
-def _used(folder: Path) -> int:
-    said = subprocess.run(["du", "-sk", folder], capture_output=True, text=True, check=True)
-    return int(said.stdout.split()[0])
+def _on_a_disk(ground: Ground, free_kilobytes: int) -> tuple[int, str, int]:
+    """A supply with the cache on a tmpfs that has so much room left; it is copied back afterwards.
+
+    Its status, what it said, and how many kilobytes more are used then.
+    """
+    kept = ground.cache.with_name("kept")
+    script = (
+        'set -e; mount -t tmpfs -o size=2g none "$2.disk"; cp -a "$2/." "$2.disk"\n'
+        'used() { df -k --output=used "$1" | tail -1; }; before=$(used "$2.disk")\n'
+        'mount -o remount,size=$((before + $1))k "$2.disk"\n'
+        'mount --move "$2.disk" "$2"; shift 1; cache=$1; kept=$2; shift 2\n'
+        'set +e; "$@"; status=$?; echo $(($(used "$cache") - before)) > "$kept.used"\n'
+        'cp -a "$cache" "$kept"; exit $status'
+    )
+    Path(f"{ground.cache}.disk").mkdir()
+    words = [str(free_kilobytes), str(ground.cache), str(kept), *ground.argv]
+    process = ground.start([*_private(), script, "sh", *words])
+    said, _ = process.communicate(timeout=_PATIENCE_SECONDS)
+    shutil.rmtree(ground.cache)
+    kept.rename(ground.cache)
+    return process.returncode, said, int(Path(f"{kept}.used").read_text())
 
 
 def _with_disk_of(free_kilobytes: int) -> Callable[[Ground], Trial]:
-    """The cache on a tmpfs with so much room left; what is on it afterwards is copied back."""
+    """A disk that is full at some point of the supply."""
 
     def trial(ground: Ground) -> Trial:
-        kept = ground.cache.with_name("kept")
-        size = _used(ground.cache) + free_kilobytes
-        script = (
-            'set -e; mount -t tmpfs -o size="$1"k none "$2.disk"; cp -a "$2/." "$2.disk"\n'
-            'mount --move "$2.disk" "$2"; shift 1; cache=$1; kept=$2; shift 2\n'
-            'set +e; "$@"; status=$?; cp -a "$cache" "$kept"; exit $status'
-        )
-        Path(f"{ground.cache}.disk").mkdir()
-        words = [*_private(), script, "sh", str(size), str(ground.cache), str(kept), *ground.argv]
-        process = ground.start(words)
-        said, _ = process.communicate(timeout=_PATIENCE_SECONDS)
-        shutil.rmtree(ground.cache)
-        kept.rename(ground.cache)
+        status, said, _ = _on_a_disk(ground, free_kilobytes)
         return ground.after(
-            fired=process.returncode != 0,
-            fault=f"a disk with {free_kilobytes} KiB left",
-            ended=(process.returncode, said),
+            fired=status != 0, fault=f"a disk with {free_kilobytes} KiB left", ended=(status, said)
         )
 
     return trial

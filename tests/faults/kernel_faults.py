@@ -100,28 +100,29 @@ def _not_whole(root: Path, *, is_done: bool = False) -> list[str]:
 
 
 def supply_errors(room: Path, *, is_long: bool) -> Tally:
-    """Each system call of a supply, of uv and of a build under the cache fails, one in each trial.
+    """Every second system call of a supply, uv and a build under the cache fails, one in a trial.
 
-    From an empty cache, with interpreters, walls and the support layer: every 90th.
+    The other ones are the last. From an empty cache (interpreters, walls, support layer): every 90th.
     """
-    return _sweep(room, 1 if is_long else 120, lambda n: _ERRORS[n % 2], is_long=is_long)
+    return _sweep(room, 1, lambda n: _ERRORS[n % 2], is_long=is_long)
 
 
 def supply_kills(room: Path, *, is_long: bool) -> Tally:
-    """At each system call of a supply its own process is killed, or the one that makes the call.
+    """At every second system call its own process is killed, or the one that makes the call.
 
-    They take turns; from an empty cache at every 90th.
+    The other ones fail. From an empty cache at every 90th.
     """
     kills = (Answer.KILL_HOST, Answer.KILL_CALLER)
-    return _sweep(room, 1 if is_long else 120, lambda n: kills[n % 2], is_long=is_long)
+    return _sweep(room, 2, lambda n: kills[n % 2], is_long=is_long)
 
 
-def _sweep(room: Path, step: int, answer: Callable[[int], Answer | int], *, is_long: bool) -> Tally:
+def _sweep(
+    room: Path, first: int, answer: Callable[[int], Answer | int], *, is_long: bool
+) -> Tally:
     grounds = Grounds(room)
     total = _calls(grounds.fresh())
-    numbers = range(
-        1 + step // 2, total - total // 10, step
-    )  # the order varies a little at the end
+    # up to where the order varies a little
+    numbers = range(first if is_long else 61, total - total // 10, 2 if is_long else 120)
     todo = [_trial(number, answer(index)) for index, number in enumerate(numbers)]
     trials = grounds.each(todo, at_once=2)
     if is_long:  # and from an empty cache: interpreters, walls, the support layer
