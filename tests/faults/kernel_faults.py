@@ -102,7 +102,7 @@ def _not_whole(root: Path, *, is_done: bool = False) -> list[str]:
 def supply_errors(room: Path, *, is_long: bool) -> Tally:
     """Every second system call of a supply, uv and a build under the cache fails, one in a trial.
 
-    The other ones are the last. From an empty cache (interpreters, walls, support layer): every 90th.
+    The other ones are the last. From an empty cache (interpreters, walls, support): every 90th.
     """
     return _sweep(room, 1, lambda n: _ERRORS[n % 2], is_long=is_long)
 
