@@ -136,6 +136,7 @@ class Zygote:
 
         Raises `NeverStarted` when the zygote is gone, `Short` when there is no place for a child.
         """
+        self.settle()  # else, with hundreds ordered, each of us may wait for the other to read
         try:
             channel, folder, doors = self._place(leaf)
         except OSError as error:
