@@ -12,7 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from orq_runtime.model.outcome import Outcome
@@ -57,6 +57,14 @@ __all__ = [
 ]
 
 
+_TURNING: Final = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROLS: Final = {
+    code: chr(code).encode("unicode_escape").decode("ascii")
+    for code in (*range(0x20), *range(0x7F, 0xA0), *_TURNING)
+    if chr(code) not in "\n\t"
+}
+
+
 class Fault(enum.StrEnum):
     """Who must act for the next try to go better."""
 
@@ -84,6 +92,10 @@ class OrqRuntimeError(Exception):
         self.message = message
         self.hint = hint
         self.outcome = outcome
+
+    def __str__(self) -> str:
+        """The message as a terminal may be shown it: some of it is a step's own words."""
+        return super().__str__().translate(_CONTROLS)
 
 
 class InternalError(OrqRuntimeError):

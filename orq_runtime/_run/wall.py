@@ -33,6 +33,7 @@ _SYSTEM: Final = (
     "/etc/alternatives",
     "/etc/ld.so.cache",
     "/etc/localtime",
+    "/etc/mime.types",
     "/etc/ssl/certs",
 )
 """The interpreter's libraries and an ordinary userland; no configuration of this machine's."""

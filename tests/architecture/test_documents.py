@@ -10,7 +10,7 @@ import pytest
 import make_docs
 import make_reliability
 from tests.architecture.sources import REPOSITORY, text_files
-from tests.escape import newer_attacks, own_attacks
+from tests.escape import newer_attacks, own_attacks, poison
 
 SECURITY = REPOSITORY / "SECURITY.md"
 # in pieces, or this file would be the first to break its rule
@@ -63,11 +63,15 @@ def test_every_claim_of_security_is_linked_to_a_test() -> None:
 
 
 def test_security_counts_the_attacks() -> None:
-    """The number of our own is that of the list which is tried."""
-    found = re.search(r"the same for (\d+) further attacks", SECURITY.read_text("utf-8"))
+    """The numbers of our own are those of the lists which are tried."""
+    text = SECURITY.read_text("utf-8")
+    found = re.search(r"the same for (\d+) further attacks", text)
+    packages = re.search(r"(\d+) packages that turn their zygote", text)
 
     assert found
-    assert len({**own_attacks.ATTACKS, **newer_attacks.ATTACKS}) == int(found[1])
+    assert packages
+    assert len(own_attacks.ATTACKS.keys() | newer_attacks.ATTACKS.keys()) == int(found[1])
+    assert len(poison.POISONS) == int(packages[1])
 
 
 def _is_there(name: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from orq_runtime import Outcome, Runtime, Step
+from orq_runtime import Outcome, Runtime, Step, errors
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.plan import StartMode
 from orq_runtime.model.schema import outcome_schema
@@ -154,3 +154,11 @@ def test_a_syntax_error_has_its_line(runtime: Runtime) -> None:
         failure.frames[-1].file,
         failure.frames[-1].line,
     )
+
+
+def test_an_error_shows_no_control_characters() -> None:
+    """Of a step's words in it none reaches the terminal of whoever prints it; the rest stays."""
+    error = errors.FunctionRaised("a\x1b[2J\x07\x9b\u202eb\r\n\tc")
+
+    assert "a\\x1b[2J\\x07\\x9b\\u202eb\\r\n\tc" == str(error)
+    assert "a\x1b[2J\x07\x9b\u202eb\r\n\tc" == error.message
