@@ -7,10 +7,13 @@ description in `METADATA` (mostly a README) changes nothing that can be imported
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import csv
 import hashlib
+import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,11 +88,12 @@ def _described(staged: Path, file_name: str, origin: str) -> str:
         name, version, _, _ = parse_wheel_filename(file_name)
         with zipfile.ZipFile(staged / file_name) as archive:
             check_members(archive)
-            content = _content(archive, file_name)
+            content, digests = _content(archive, file_name)
+            _check_record(archive, digests)
             headers = _metadata(archive)
     except (
         *(OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError),
-        *(InvalidWheelFilename, zipfile.BadZipFile, zlib.error),
+        *(InvalidWheelFilename, zipfile.BadZipFile, zlib.error, csv.Error),
     ) as error:
         raise BadComponent(f"not a wheel: `{origin}`: {error}") from error
     document = {
@@ -124,7 +128,9 @@ def stored_wheel(store: Store, content: str, origin: str) -> LocalWheel | None:
     )
 
 
-def _content(archive: zipfile.ZipFile, file_name: str) -> str:
+def _content(archive: zipfile.ZipFile, file_name: str) -> tuple[str, dict[str, bytes]]:
+    """The digest of what the wheel holds, and the SHA-256 of each file in it."""
+    digests: dict[str, bytes] = {}
     digest = Digest("wheel", _RECIPE).text("file", file_name)
     for info in sorted(archive.infolist(), key=lambda item: item.filename):
         folder, _, name = info.filename.rpartition("/")
@@ -134,14 +140,35 @@ def _content(archive: zipfile.ZipFile, file_name: str) -> str:
         digest.text("name", info.filename)
         digest.text("mode", oct((info.external_attr >> 16) & 0o111))
         if in_dist_info and name == "METADATA":
-            digest.texts("metadata", _significant(archive.read(info)))
+            metadata = archive.read(info)
+            digests[info.filename] = hashlib.sha256(metadata).digest()
+            digest.texts("metadata", _significant(metadata))
             continue
         hashed = hashlib.sha256()
         with archive.open(info) as member:
             while chunk := member.read(1 << 20):
                 hashed.update(chunk)
+        digests[info.filename] = hashed.digest()
         digest.text("content", hashed.hexdigest())
-    return digest.key()
+    return digest.key(), digests
+
+
+def _check_record(archive: zipfile.ZipFile, digests: Mapping[str, bytes]) -> None:
+    """Raise ValueError where the wheel's own list is not true: an environment is checked by it."""
+    for name in archive.namelist():
+        if name.count("/") != 1 or not name.endswith(".dist-info/RECORD"):
+            continue
+        if archive.getinfo(name).file_size > _LARGEST_METADATA:
+            raise ValueError("its RECORD is too large")
+        for row in csv.reader(io.StringIO(archive.read(name).decode("utf-8"))):
+            algorithm, _, text = row[1].partition("=") if len(row) > 1 else ("", "", "")
+            if algorithm != "sha256" or row[0] == name:
+                continue
+            path = row[0]
+            if path not in digests:
+                raise ValueError(f"its RECORD lists what it does not have: `{path}`")
+            if base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) != digests[path]:
+                raise ValueError(f"its RECORD is not true of `{path}`")
 
 
 def _significant(metadata: bytes) -> list[str]:
