@@ -101,10 +101,13 @@ class Run:
     def _left_nobody(self) -> bool:
         """Whether whoever could hold a file of the run's is dead: the kernel's word, no guest's.
 
-        With init all of its pid namespace is dead.
+        With init all of its pid namespace is dead. A zygote is not in it, and lives: a hostile
+        import can have had its runs' files made of one that it keeps.
         """
         slot, machine = self.slot, self.machine
         if slot is None or machine is None or not (slot.has_blobs and machine.is_finished):
+            return False
+        if slot.process is None:
             return False
         return self._is_apart() and slot.has_ended(_END_SECONDS)
 

@@ -178,6 +178,38 @@ if unbound() == 0:
 }
 """In `outlives-its-shepherd` and `multiplies` the processes bear the name `orqevil`."""
 
+CUTS = r"""
+import gc, os, threading, time
+def module(name):
+    for thing in gc.get_objects():
+        if getattr(thing, "__name__", "") == name and hasattr(thing, "__dict__"): return thing
+wall = module("orq_sandbox.confine.tier_namespaces")
+state, kept = ["whole"], os.memfd_create("kept")
+os.dup2(kept, 200)
+zygote, number = os.getpid(), os.fstat(kept).st_ino
+close, opened, told = wall.close_all_but, os.open, os.fstat
+wall.close_all_but = lambda keep: close([*keep, 200])
+class Large:
+    st_blksize = 1 << 21
+def nameless(path, flags, *mode, **at):
+    is_it = flags & os.O_TMPFILE == os.O_TMPFILE
+    return os.dup(200) if is_it else opened(path, flags, *mode, **at)
+os.open = nameless
+def lied(fd):
+    said = told(fd)
+    return Large if os.getpid() != zygote and said.st_ino == number else said
+os.fstat = lied
+def cut():
+    while state[0] == "whole":
+        time.sleep(0.1)
+        if os.path.exists("/tmp") and told(kept).st_size:
+            time.sleep(1)
+            os.ftruncate(kept, 0)
+            state[0] = "cut"
+threading.Thread(target=cut, daemon=True).start()
+"""
+"""Has its runs' large values written into a file that it keeps, and cuts that short later."""
+
 
 def _module(name: str) -> str:
     return "poison_" + name.replace("-", "_")
@@ -187,6 +219,7 @@ def make_poisons(folder: Path) -> None:
     """A wheel for each."""
     for name, code in POISONS.items():
         make_wheel(folder, _module(name), files={f"{_module(name)}.py": _PRELUDE + code + "\n"})
+    make_wheel(folder, "cuts", files={"cuts.py": CUTS})
 
 
 def order(name: str) -> dict[str, object]:

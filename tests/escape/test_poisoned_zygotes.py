@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,21 @@ from tests.escape import poison
 from tests.escape.modes import MODES, WALLED, driven
 from tests.escape.processes import named
 
+_READS = r"""
+import sys, orq_runtime as orq
+large = (
+    "import cuts, os\ndef f() -> bytes:\n    if os.fork() == 0: os._exit(0)\n    os.wait()\n"
+    "    return b'x' * (16 << 20)\n"
+)
+asks = "import cuts\ndef f() -> str:\n    return cuts.state[0]\n"
+with orq.Runtime(
+    cache_dir=sys.argv[1], find_links=[sys.argv[2]], offline=True, isolation="namespaces"
+) as runtime:
+    value = runtime.run(orq.Step(source=large, function="f", requirements=["cuts"])).value
+    while runtime.run(orq.Step(source=asks, function="f", requirements=["cuts"])).value != "cut":
+        pass
+    print(len(value), bytes(value.memoryview()[-2:]))
+"""
 _HONEST = "def step(x):\n    return sum(range(10**6))\n"
 _OTHERS_FAULT = {"bad_call", "not_found", "wrong_type", "wall_unavailable", "cancelled"}
 _MULTIPLIES = ("multiplies", "outlives-its-shepherd")
@@ -67,3 +84,12 @@ def test_a_package_that_will_not_end_ends_with_its_host(mode: str, name: str, wh
     _ended(mode, wheels, [name], processes=_MOST_PROCESSES)
 
     assert set() == set(named("orqevil")) - before
+
+
+@pytest.mark.slow
+def test_no_zygote_cuts_short_a_value_that_its_host_holds(wheels: Path, tmp_path: Path) -> None:
+    """The file of a large value may be one that it has kept: whoever maps that dies of SIGBUS."""
+    words = [sys.executable, "-c", _READS, str(tmp_path / "cache"), str(wheels)]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+
+    assert (0, f"{16 << 20} b'xx'\n") == (ended.returncode, ended.stdout), ended.stderr[-2000:]
