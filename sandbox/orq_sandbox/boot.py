@@ -21,7 +21,7 @@ import sys
 import types
 import typing
 
-from orq_sandbox import child, confine, kernel, later, support, zygote
+from orq_sandbox import child, confine, kernel, support, zygote
 
 __all__ = ["main"]
 
@@ -37,10 +37,11 @@ def main() -> None:
     """Run the process in the mode its orders name. Never returns."""
     orders, descriptors = _hear(int(sys.argv[1]))
     become = _command_server() if orders["mode"] == "command" else None
+    probe = _prober() if orders["mode"] == "probe" else None
     _hide()
     try:
-        if orders["mode"] == "probe":
-            found = later.part("confine.probe").probe(orders["wall"], orders["run"])
+        if probe is not None:
+            found = probe(orders["wall"], orders["run"])
             os.write(descriptors[0], standard_json.dumps(found).encode())
             os._exit(0)
         if orders["mode"] == "zygote":
@@ -86,6 +87,12 @@ def _command_server() -> typing.Callable[..., None]:
     from orq_sandbox import command  # start-up budget: functions never need it
 
     return command.serve
+
+
+def _prober() -> typing.Callable[..., typing.Dict[str, typing.Any]]:
+    from orq_sandbox.confine.probe import probe  # start-up budget: runs never need it
+
+    return probe
 
 
 def _hear(number: int) -> typing.Tuple[typing.Dict[str, typing.Any], typing.List[int]]:

@@ -105,6 +105,20 @@ def test_what_was_found_here_is_not_believed_where_more_is_forbidden() -> None:
     assert ["namespaces", "landlock"] == found
 
 
+@pytest.mark.slow
+def test_a_wall_that_cannot_be_had_is_refused_in_plain_words() -> None:
+    """By name, with the step and what the kernel said: no traceback of the guest's, nothing run."""
+    with pytest.raises(AssertionError) as caught:
+        driven(MODES["landlock-user"], {"tier": "namespaces", "attacks": []})
+
+    said = str(caught.value)
+    refusal = (
+        "WallUnavailable: isolation `namespaces` cannot be had here: namespaces: cannot confine"
+    )
+    assert refusal in said
+    assert "orq_sandbox" not in said
+
+
 def _has_shared_memory() -> bool:
     lines = Path("/proc/sysvipc/shm").read_text("ascii").splitlines()[1:]
     return any(int(line.split()[0]) == _SHARED_MEMORY_KEY for line in lines)
