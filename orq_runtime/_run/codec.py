@@ -177,6 +177,8 @@ def _inputs(
         if not walk.has_big and not walk.has_nan:
             return _PLAIN, orjson.dumps(made)
         return (_NAN if walk.has_nan else _BIG), exact.dumps(made, allow_nan=allow_nan)
+    except BadCall as error:
+        raise error.with_traceback(None) from None  # it names the place; two lines per level do not
     except (TypeError, ValueError, RecursionError) as error:
         raise BadCall(f"the inputs cannot be sent as JSON: {error}") from error
 

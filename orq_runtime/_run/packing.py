@@ -68,7 +68,7 @@ class Packing:
         self.hand = hand
         self.takes_blobs = True
         self._most_bytes = limits.blob_bytes
-        self._allow_nan = checks.nan == "allow"
+        self.allow_nan = checks.nan == "allow"
         self._key = ""
         self._found: dict[int, tuple[object, int]] = {}
         self._parts: list[_Part] = []
@@ -169,7 +169,7 @@ class Packing:
             return self._array(value)
         if _is_series(value):
             return self._array(cast("Any", value).to_numpy())
-        return _table(value, allow_nan=self._allow_nan)
+        return _table(value, allow_nan=self.allow_nan)
 
     def _array(self, value: object) -> _Part | None:
         array: Any = value
@@ -183,7 +183,7 @@ class Packing:
         return self._numbers(blob)
 
     def _numbers(self, blob: Blob) -> _Part:
-        may_hold_nan = not self._allow_nan and blob.dtype[1] in "fc" and blob.nbytes > 0
+        may_hold_nan = not self.allow_nan and blob.dtype[1] in "fc" and blob.nbytes > 0
         if may_hold_nan and blob.nbytes <= LOOKED_AT:
             _confirm_finite(blob.memoryview(), blob.dtype)
             may_hold_nan = False

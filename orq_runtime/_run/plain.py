@@ -42,6 +42,8 @@ def simpler_with(packing: Packing) -> Simpler:
     def simpler(value: object) -> object:
         if isinstance(value, Artifact):
             return packing.hand(value)
+        if isinstance(value, decimal.Decimal) and not (packing.allow_nan or value.is_finite()):
+            raise ValueError("is not finite, and JSON has no such number")
         placed = packing.placed(value)
         return _simpler(value) if placed is None else placed
 

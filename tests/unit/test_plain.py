@@ -8,12 +8,13 @@ import enum
 import json
 import uuid
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from orq_runtime import Limits
-from orq_runtime._run import codec
+from orq_runtime._run import codec, exact
 from orq_runtime._run.packing import Packing
 from orq_runtime.errors import BadCall
 from orq_runtime.model.checks import Checks
@@ -138,3 +139,65 @@ def test_what_json_would_drop_of_an_array_is_refused() -> None:
         with pytest.raises(BadCall, match=rf"`x\[0\]` .*{reason}"):
             _sent({"x": [value]})
     assert {"x": [1, 2]} == _sent({"x": np.ma.masked_array([1, 2])})
+
+
+@pytest.mark.parametrize("text", ["NaN", "sNaN", "-Infinity"])
+def test_a_decimal_that_is_no_number_is_refused(text: str) -> None:
+    """As a float is, unless the caller lets it pass."""
+    for inputs in ({"x": decimal.Decimal(text)}, {"x": {"a": [decimal.Decimal(text)]}}):
+        with pytest.raises(BadCall, match="is not finite"):
+            _sent(inputs)
+    packing = Packing(Limits(), Checks(nan="allow"), str)
+    request = codec.encode_request(
+        b"{}", {"x": decimal.Decimal(text)}, seal=_SEAL, packing=packing, allow_nan=True
+    )
+
+    assert {"x": text} == json.loads(b"{" + b"".join(request.rest))["inputs"]
+
+
+class _NoOffset(dt.tzinfo):
+    """A zone that does not say what it is."""
+
+    def utcoffset(self, _moment: dt.datetime | None) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("moment", [dt.time(1, tzinfo=_NoOffset()), dt.datetime(2020, 1, 1)])
+def test_a_zone_without_an_offset_is_refused(moment: Any) -> None:
+    """ISO 8601 would drop it."""
+    with pytest.raises(BadCall, match="without an offset"):
+        _sent({"x": moment.replace(tzinfo=_NoOffset())})
+
+
+def test_an_integer_of_a_hundred_thousand_digits_is_sent() -> None:
+    """And none that is longer, nor a key that the guest would not read."""
+    assert 10**99_998 == _exactly({"x": 10**99_998})["x"]
+    for inputs in ({"x": 10**100_000}, {"x": {10**5000: 1}}):
+        with pytest.raises(BadCall, match="digits"):
+            _sent(inputs)
+
+
+def _exactly(inputs: Mapping[Any, object]) -> Any:
+    packing = Packing(Limits(), Checks(), str)
+    request = codec.encode_request(b"{}", inputs, seal=_SEAL, packing=packing)
+    found: Any = exact.loads((b"{" + b"".join(request.rest)).decode())
+    return found["inputs"]
+
+
+def test_a_value_that_is_too_deep_is_told_in_short() -> None:
+    """The place says it; a frame for each level does not."""
+    deep: object = 1
+    for _ in range(2000):
+        deep = [deep]
+
+    with pytest.raises(BadCall, match="nested too deeply") as caught:
+        _sent({"x": deep})
+    assert len(caught.traceback) < 10
+
+
+def test_an_object_of_attrs_is_its_fields() -> None:
+    """By the names that its class is made with."""
+    names = [SimpleNamespace(name="a", alias=None), SimpleNamespace(name="_b", alias="c")]
+    kind = type("Attrs", (), {"__attrs_attrs__": names, "a": 1, "_b": 2})
+
+    assert {"x": {"a": 1, "c": 2}} == _sent({"x": kind()})
