@@ -95,9 +95,9 @@ def _form_of(expected: str, annotation: typing.Any, found: Mismatch) -> str:
         if name in _FORMS:
             return _FORMS[name]
     kind = next((one for one in _classes(annotation, 0) if one.__name__ in names), None)
-    if not scalars.is_enum(kind):
+    members = list(getattr(kind, "__members__", {}).items()) if scalars.is_enum(kind) else []
+    if not members:
         return ""
-    members = list(typing.cast("typing.Any", kind).__members__.items())
     by_name = [one.value for name, one in members if found.value == repr(name)]
     values = by_name or [one.value for _, one in members[:_MOST_CHOICES]]
     more = ", ..." if not by_name and len(members) > _MOST_CHOICES else ""
