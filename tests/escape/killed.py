@@ -166,9 +166,10 @@ def _is_over(pidfd: int, end: float) -> bool:
 
 def _groups(host: int) -> Iterator[Path]:
     """The folders of a host's runs in any hierarchy of groups."""
-    for path in Path("/sys/fs/cgroup").glob("**/orq-runtime.*/run-*"):
-        if path.name.startswith(f"run-{host}-"):
-            yield path
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):  # others' come and go meanwhile
+        for name in names:
+            if name.startswith(f"run-{host}-"):
+                yield Path(folder, name)
 
 
 if __name__ == "__main__":
