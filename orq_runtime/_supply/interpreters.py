@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from orq_runtime._digest import Digest
-from orq_runtime._supply import process
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime.errors import InterpreterNotFound
 from orq_runtime.model.environment import Interpreter
@@ -121,6 +120,8 @@ class Interpreters:
         return _interpreter(document)
 
     def _ask(self, binary: Path) -> dict[str, object]:
+        from orq_runtime._supply import process  # start-up budget: most are known
+
         lines: list[str] = []
         with self._store.making(), self._store.scratch() as folder:
             try:

@@ -9,8 +9,6 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 
-from orq_runtime.cli import jsontext
-from orq_runtime.cli.explain import verdict_of_error
 from orq_runtime.cli.options import Options
 from orq_runtime.cli.progress import Progress
 from orq_runtime.cli.terminal import put
@@ -42,7 +40,7 @@ def put_document(options: Options, document: Mapping[str, object]) -> None:
     if options.output_format == "ndjson":
         put_result(document)
     else:
-        put(jsontext.dump(document))
+        put(_as_line(document))
 
 
 @contextlib.contextmanager
@@ -68,6 +66,8 @@ def put_result(document: Mapping[str, object]) -> None:
 
 def put_error(error: OrqRuntimeError) -> None:
     """Why it gives nothing, as its last line."""
+    from orq_runtime.cli.explain import verdict_of_error  # start-up budget: a path's name is text
+
     _put(
         {
             "event": "error",
@@ -86,4 +86,10 @@ def put_error(error: OrqRuntimeError) -> None:
 def _put(document: Mapping[str, object]) -> None:
     seconds, fraction = divmod(time.time_ns() // 1_000_000, 1000)
     now = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:03d}Z"
-    put(jsontext.dump({"v": EVENT_VERSION, "time": now, **document}))
+    put(_as_line({"v": EVENT_VERSION, "time": now, **document}))
+
+
+def _as_line(document: Mapping[str, object]) -> bytes:
+    from orq_runtime.cli import jsontext  # start-up budget: text needs none
+
+    return jsontext.dump(document)

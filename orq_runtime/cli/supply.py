@@ -10,7 +10,6 @@ from orq_runtime._dataclass import dataclass
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import supplying
 from orq_runtime.cli.chosen import settings_of
-from orq_runtime.cli.explain import note
 from orq_runtime.cli.options import Options
 from orq_runtime.cli.stream import ending_a_stream, progress_of, put_document
 from orq_runtime.cli.terminal import put, say
@@ -38,6 +37,8 @@ def supply(options: Options) -> int:
         supplied = _supplied(supplier, options)
     if not options.quiet:
         for text in supplied.notes:
+            from orq_runtime.cli.explain import note  # start-up budget: a hit has none
+
             note(text)
     explanation = supplied.explanation
     if explanation is not None and options.output_format == "text":
