@@ -333,7 +333,8 @@ class Session:
         alone = run.slot.process if run.slot is not None else None
         if outcome.verdict == "never_started" and alone is not None:
             return self.refuse(run, why_it_died(alone, "the guest"))
-        self.discard(run)
+        is_over = run.machine.is_finished or run.wanted is not None
+        self.discard(run, is_well=outcome.ok and not is_over)
         return outcome
 
     def _collected(self, outcome: Outcome, slot: Slot, wanted: Wanted, limits: Limits) -> Outcome:
@@ -349,12 +350,16 @@ class Session:
             raise error
         return never_began(error.message, self._circumstances(run))
 
-    def discard(self, run: Run) -> None:
-        """End what is left of a run and give everything back. Twice is fine."""
+    def discard(self, run: Run, *, is_well: bool = False) -> None:
+        """End what is left of a run and give everything back. Twice is fine.
+
+        `is_well`: it went well, and its init waits for what is to come.
+        """
         run.handover.forget()
         if run.slot is not None:
             slot, run.slot = run.slot, None
-            self._pool.give_back(slot, run.launch if run.start_mode == "zygote" else None)
+            what = run.launch if run.start_mode == "zygote" else None
+            self._pool.give_back(slot, what, is_well=is_well)
 
     def _circumstances(self, run: Run) -> Circumstances:
         return run.circumstances(self.isolation, self._enforced_by(run.limits))

@@ -68,8 +68,7 @@ def _weigh(entry: _Entry, now: float, *, exactly: bool) -> None:
         entry.is_changed = True  # it is wanted: later
         return
     try:
-        zygote = entry.zygote
-        scales = None if zygote is None else zygote.scales()
+        scales = entry.scales()
     except OSError:  # no descriptor to spare: later
         entry.is_changed = True
         return

@@ -8,6 +8,7 @@ A leaf is one run's group. In order::
     leaf.forget_guest()                     #   forks or runs anything
     leaf.adjust(limits)                     # at dispatch: the run's own limits
     leaf.is_out_of_memory(), ...            # after the run, before `close`
+    leaf.renew()                            # before the next run of the same init
     leaf.close()
     mechanism.close()
 
@@ -47,6 +48,7 @@ class Leaf(Protocol):
     def is_out_of_memory(self) -> bool: ...
     def processes_were_refused(self) -> bool: ...
     def peak_bytes(self) -> int | None: ...
+    def renew(self) -> bool: ...
     def kill(self) -> None: ...
     def close(self) -> None: ...
 
@@ -89,6 +91,9 @@ class _NoLeaf:
 
     def peak_bytes(self) -> int | None:
         return None
+
+    def renew(self) -> bool:
+        return True
 
     def kill(self) -> None:
         pass

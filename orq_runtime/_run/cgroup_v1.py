@@ -49,6 +49,7 @@ class LegacyLeaf:
         self._joining: list[int] = []
         self._limits: Limits | None = None
         self._peak: Path | None = None
+        self._before = 0
 
     def _enter(self, controller: str) -> Path:
         """The controller's group, made when it is not there yet."""
@@ -148,10 +149,19 @@ class LegacyLeaf:
         return self._counters("pids", "pids.events").get("max", 0) > 0
 
     def peak_bytes(self) -> int | None:
-        """The most memory the run held at once."""
+        """The most memory the run held at once; None when one before it held more."""
+        peak = self._highest()
+        return None if peak <= self._before else peak
+
+    def _highest(self) -> int:
         with contextlib.suppress(OSError, ValueError):
-            return None if self._peak is None else int(self._files.read(self._peak))
-        return None
+            return 0 if self._peak is None else int(self._files.read(self._peak))
+        return 0
+
+    def renew(self) -> bool:
+        """Take what comes for another run; False where the last one cannot be told from it."""
+        self._before = self._highest()
+        return not (self.is_out_of_memory() or self.processes_were_refused())
 
     def kill(self) -> None:
         """SIGKILL everything in the group, which can have no new processes from now on."""

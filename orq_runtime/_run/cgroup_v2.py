@@ -41,6 +41,7 @@ class UnifiedLeaf:
         self._controllers = controllers
         self._limits: Limits | None = None
         self._joining = -1
+        self._before = 0
         self._folder = home.new()
 
     def procs_descriptors(self) -> list[int]:
@@ -97,10 +98,22 @@ class UnifiedLeaf:
         return self._count("pids.events", "max") > 0
 
     def peak_bytes(self) -> int | None:
-        """The most memory the run held at once; None before Linux 5.19."""
+        """The most memory the run held at once; None when one before it held more, or not told.
+
+        It is told since Linux 5.19.
+        """
+        peak = self._highest()
+        return None if peak <= self._before else peak
+
+    def _highest(self) -> int:
         with contextlib.suppress(OSError, ValueError):
             return int(self._files.read(self._folder / "memory.peak"))
-        return None
+        return 0
+
+    def renew(self) -> bool:
+        """Take what comes for another run; False where the last one cannot be told from it."""
+        self._before = self._highest()
+        return not (self.is_out_of_memory() or self.processes_were_refused())
 
     def kill(self) -> None:
         """SIGKILL everything in the group."""

@@ -8,12 +8,15 @@
     stdout    pipe     step -> host   text of the step
     stderr    pipe     step -> host   text of the step
     status    socket   host <-> init  STOP down, STATUS up; closing it ends the run at once
+
+The status socket is init's, and stays where it serves one run after another (`following`).
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from typing import Self
 
 __all__ = ["NAMES", "Channel"]
@@ -28,12 +31,13 @@ class Channel:
     Owns every descriptor it holds: `close` and `forget_guest` are the only ways out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] = NAMES) -> None:
+        """Raises OSError."""
         self._host: dict[str, int] = {}
         self._guest: dict[str, int] = {}
         self._result: socket.socket | None = None
         try:
-            for name in NAMES:
+            for name in names:
                 self._host[name], self._guest[name] = _pair(name)
                 os.set_blocking(self._host[name], False)
             # the host's end once more, as what can receive descriptors; `_host` owns the number
@@ -62,9 +66,18 @@ class Channel:
             raise OSError("the result is closed")
         return self._result
 
+    def following(self) -> Channel:
+        """One for the next run of the same init, which the status socket goes over to.
+
+        Our other ends stay open. Raises OSError, and nothing has changed then.
+        """
+        following = Channel(NAMES[:-1])
+        following._host["status"] = self._host.pop("status")
+        return following
+
     def guest_ends(self) -> list[int]:
         """The guest's ends in the order of `NAMES`; still ours until `forget_guest`."""
-        return [self._guest[name] for name in NAMES]
+        return [self._guest[name] for name in NAMES if name in self._guest]
 
     def forget_guest(self) -> None:
         """Close our copies of the guest's ends, once the guest has its own."""

@@ -1,8 +1,18 @@
-"""One place of the pool: a zygote, how many children it should keep parked, and how it fared."""
+"""One place of the pool: a zygote, the children that wait under it, and how it fared.
+
+Rules of this file:
+
+1. `lock` is for talking to the zygote, and may be held as long as that takes. What is counted, and
+   the children that come back, are under a lock that is held for nothing else.
+2. Children come back when their runs went well (`expect`, `arrive`). A claim that finds none waits
+   for one, if there are as many to come as claims that wait; so nobody waits for what never comes.
+"""
 
 from __future__ import annotations
 
+import collections
 import threading
+from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
 from orq_runtime._run.cgroup import Leaf
@@ -18,6 +28,11 @@ CALM_SECONDS: Final = 10.0
 as long, or gave a child, did not die young."""
 
 LONGEST_PAUSE_SECONDS: Final = 5.0
+_LONGEST_WAIT_SECONDS: Final = 30.0
+_MOST_BACK: Final = 2
+"""Times `spares`: were it once, each that comes back to spares enough would go, and the claim that
+follows have another one forked."""
+
 _FIRST_PAUSE_SECONDS: Final = 0.1
 
 
@@ -37,16 +52,20 @@ class Child(Protocol):
         """Whether it may get a request about this: it was told of nothing else."""
         ...
 
+    @property
+    def can_follow(self) -> bool:
+        """Whether another child may come of it when its run is over."""
+        ...
+
     def close(self) -> None:
         """End it and let go of everything."""
         ...
 
 
 C = TypeVar("C", bound=Child)
-C_co = TypeVar("C_co", bound=Child, covariant=True)
 
 
-class Parent(Protocol[C_co]):
+class Parent(Protocol[C]):
     """A zygote as the pool sees it. Not safe for several threads at once."""
 
     @property
@@ -75,12 +94,15 @@ class Parent(Protocol[C_co]):
         """
         ...
 
-    def take(self) -> C_co:
+    def take(self) -> C:
         """The oldest ordered child. Raises `NeverStarted`, and `Short` as `order` does."""
         ...
 
-    def scales(self) -> Scales:
-        """What it and its oldest parked child can be weighed with. The caller closes it."""
+    def scales(self, child: C | None) -> Scales:
+        """What it and this, or else its oldest parked child, can be weighed with.
+
+        The caller closes it. Raises OSError.
+        """
         ...
 
     def close(self) -> None:
@@ -89,9 +111,15 @@ class Parent(Protocol[C_co]):
 
 
 class Entry(Generic[C]):
-    """Changed under its `lock`. `given_back`, `used` and what it weighs are the tender's too."""
+    """`zygote`, `hunch`, `not_before` and what it weighs change under `lock`, or by the tender."""
 
-    def __init__(self, spares: int, now: float) -> None:
+    def __init__(
+        self,
+        spares: int,
+        now: float,
+        wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
+    ) -> None:
+        """`wait`: how a claim waits for a child that comes back."""
         self.lock = threading.Lock()
         self.zygote: Parent[C] | None = None
         self.spares = spares
@@ -103,6 +131,10 @@ class Entry(Generic[C]):
         self.weight = Weight()
         self.weighed = now - 3600.0
         self.is_changed = False
+        self._wait = wait
+        self._counting = threading.Condition(threading.Lock())
+        self._back: collections.deque[C] = collections.deque()
+        self._expected = self._waiting = 0
         self._claims = self._hits = self._starts = self._deaths = self._young_deaths = 0
         self._waited = self._longest = 0.0
         self._begun = self._changed = now
@@ -113,13 +145,38 @@ class Entry(Generic[C]):
         """Whether a run is under way."""
         return self._claims > self.given_back
 
+    @property
+    def parked(self) -> int:
+        """How many children wait for a request."""
+        zygote = self.zygote
+        return len(self._back) + (0 if zygote is None else zygote.parked)
+
+    @property
+    def _free(self) -> int:
+        """How many are parked, or soon will be, for claims that are still to come."""
+        return self.parked + max(0, self._expected - self._waiting)
+
+    @property
+    def lacks_spares(self) -> bool:
+        """Whether there are fewer than are to be kept."""
+        return self._free < self.spares
+
+    @property
+    def has_too_many(self) -> bool:
+        """Whether there are more than may come back."""
+        return self.parked > _MOST_BACK * self.spares
+
     def held(self, more: int = 0) -> int:
         """Bytes that are kept here without a run, when last weighed; with so many children more."""
-        zygote = self.zygote
-        return 0 if zygote is None else self.weight.with_children(zygote.parked + more)
+        return 0 if self.zygote is None else self.weight.with_children(self.parked + more)
 
-    def lend(self, before: float, now: float, *, is_hot: bool) -> None:
-        """A child was claimed."""
+    def lend(self, about: bytes, before: float, now: float, *, is_hot: bool) -> None:
+        """A child was claimed for a request about this."""
+        with self._counting:
+            self._lend(about, before, now, is_hot=is_hot)
+
+    def _lend(self, about: bytes, before: float, now: float, *, is_hot: bool) -> None:
+        self.hunch.note(about)
         self._claims += 1
         self._hits += is_hot
         self._waited += now - before
@@ -129,8 +186,78 @@ class Entry(Generic[C]):
 
     def miss(self, most: int, now: float) -> None:
         """A claim found nothing parked."""
-        self.spares = min(self.spares + 1, most)
-        self._changed = now
+        with self._counting:
+            self.spares = min(self.spares + 1, most)
+            self._changed = now
+
+    # -- children that come back ---------------------------------------------------------------
+
+    def expect(self) -> bool:
+        """Whether the child of a run that is over is to come back; `arrive` must follow then."""
+        with self._counting:
+            is_wanted = self._free < _MOST_BACK * self.spares and not self.is_gone
+            self._expected += is_wanted
+            return is_wanted
+
+    def arrive(self, child: C | None) -> bool:
+        """One that was expected is back, or will not come; False where it is not taken."""
+        with self._counting:
+            self._expected -= 1
+            is_taken = child is not None and not self.is_gone
+            if child is not None and is_taken:
+                self._back.append(child)
+                self.is_changed = True
+            self._counting.notify()
+            return is_taken
+
+    def take_back(self, about: bytes, before: float, clock: Callable[[], float]) -> C | None:
+        """One that is back and serves this, if there is one; it is claimed then."""
+        with self._counting:
+            return self._take_back(about, before, clock)
+
+    def await_back(self, about: bytes, before: float, clock: Callable[[], float]) -> C | None:
+        """The same, waiting while others come back that nobody else waits for."""
+        with self._counting:
+            self._waiting += 1
+            try:
+                while (child := self._take_back(about, before, clock)) is None:
+                    if self._expected < self._waiting or self.is_gone:
+                        return None
+                    self._wait(self._counting, _LONGEST_WAIT_SECONDS)
+                return child
+            finally:
+                self._waiting -= 1
+
+    def _take_back(self, about: bytes, before: float, clock: Callable[[], float]) -> C | None:
+        while self._back:
+            child = self._back.popleft()
+            if child.is_alive and child.serves(about):
+                self._lend(about, before, clock(), is_hot=True)
+                return child
+            child.close()  # killed while it waited, or told of another step
+        return None
+
+    def shed_back(self) -> C | None:
+        """One that is back, for nobody: it is to be ended."""
+        with self._counting:
+            return self._back.popleft() if self._back else None
+
+    def retire(self, *, even_busy: bool = False) -> bool:
+        """Whether it is free to go; nothing is lent from then on."""
+        with self._counting:
+            if self.is_busy and not even_busy:
+                return False
+            self.is_gone = True
+            self._counting.notify_all()
+            return True
+
+    def scales(self) -> Scales | None:
+        """What all that waits here can be weighed with, under `lock`. Raises OSError."""
+        with self._counting:  # who is back now could be gone when it is asked for
+            back = self._back[0] if self._back else None
+            return None if self.zygote is None else self.zygote.scales(back)
+
+    # -- the zygote ----------------------------------------------------------------------------
 
     def calm(self, now: float) -> None:
         """Keep one fewer when it has been enough for a while."""
@@ -159,18 +286,20 @@ class Entry(Generic[C]):
         self.drop()
 
     def drop(self) -> None:
-        """End the zygote, if there is one."""
+        """End the zygote, if there is one, and the children that wait under it."""
+        while (child := self.shed_back()) is not None:
+            child.close()
         zygote, self.zygote = self.zygote, None
         if zygote is not None:
             zygote.close()
 
     def told(self, *, is_retired: bool = False) -> Stats:
         """What is there and what was done here."""
-        zygote = None if is_retired else self.zygote
+        is_there = self.zygote is not None and not is_retired
         return Stats(
-            zygotes=int(zygote is not None),
-            parked=0 if zygote is None else zygote.parked,
-            parked_bytes=0 if zygote is None else self.weight.with_children(zygote.parked),
+            zygotes=int(is_there),
+            parked=self.parked if is_there else 0,
+            parked_bytes=self.held() if is_there else 0,
             under_way=self._claims - self.given_back,
             claims=self._claims,
             hits=self._hits,

@@ -2,11 +2,13 @@
 
 Rules of this file:
 
-1. A child serves one run. What comes back to the pool is a run to be ended.
+1. A child serves one run. What comes back to the pool is a run to be ended. Where it went well and
+   its wall allows it (`can_follow`), its init then forks the next child.
 2. One lock per zygote, held for a message or two; starting a zygote holds only its own entry's.
 3. A zygote that is gone is replaced at the next claim: at once, and with growing pauses when its
    successors die as well before they have given a child. What the host lacks (`Short`) ends none.
-4. As many children are kept parked as were lately wanted at once, `spares` at the most.
+4. As many children are forked ahead as were lately wanted at once, `spares` at the most; twice as
+   many stay parked where runs leave them.
 5. A zygote without runs goes after `idle_seconds`, or earlier when there are more than `zygotes`:
    the least recently used first. One with a run under way never goes. The same, child by child,
    where what is parked holds more memory than `parked_bytes` (`ceiling`).
@@ -45,6 +47,10 @@ class Tends(Protocol[K_contra, T_contra]):
         """End a run, and have the spares that its launch lacks then ordered. Does not wait."""
         ...
 
+    def follow(self, slot: T_contra, then: K_contra) -> None:
+        """End a run, and have its init fork the child that `expect` was promised. Does not wait."""
+        ...
+
     def close(self) -> None:
         """Wait until all that was given is gone."""
         ...
@@ -53,20 +59,20 @@ class Tends(Protocol[K_contra, T_contra]):
 class Pool(Generic[K, C]):
     """Claims for many threads. `start` makes the zygote of a launch, `leaf` a group for a child.
 
-    `tend` is given what orders the spares of a launch, and what to call now and then: it gives the
-    moment when it must be called again.
+    `tend` makes the tender, which calls `ended`, `arrive`, `refill` and `keep`: nobody else may.
     """
 
     def __init__(
         self,
         start: Callable[[K], Parent[C]],
         leaf: Callable[[], Leaf],
-        tend: Callable[[Callable[[K], None], Callable[[], float | None]], Tends[K, C]],
+        tend: Callable[[Pool[K, C]], Tends[K, C]],
         *,
         spares: int,
         keeps: Keeps,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], object] | None = None,
+        wait: Callable[[threading.Condition, float], object] = threading.Condition.wait,
     ) -> None:
         """Raises `RequestError` for a number of `spares` that is none."""
         if type(spares) is not int or spares < 0:
@@ -76,7 +82,7 @@ class Pool(Generic[K, C]):
         self._ceiling = Ceiling(keeps.parked_bytes)
         self._clock = clock
         self._closing = threading.Event()
-        self._pause = pause or self._closing.wait
+        self._pause, self._wait = pause or self._closing.wait, wait
         self._lock = threading.Lock()
         self._entries: dict[K, Entry[C]] = {}
         self._tender: Tends[K, C] | None = None
@@ -95,8 +101,9 @@ class Pool(Generic[K, C]):
         before = self._clock()
         if (parked := self.claim_parked(what, about)) is not None:
             return parked, "hot"
+        if (back := self._await_back(what, about, before)) is not None:
+            return back, "hot"
         with self._held(what) as entry:
-            entry.hunch.note(about)
             for is_last in (False, True):
                 zygote, is_new = self._zygote(entry, what)
                 try:
@@ -108,7 +115,7 @@ class Pool(Generic[K, C]):
                     if is_last:
                         raise
                 else:
-                    entry.lend(before, self._clock(), is_hot=start == "hot")
+                    entry.lend(about, before, self._clock(), is_hot=start == "hot")
                     return slot, start
         raise AssertionError("the loop returns or raises")
 
@@ -116,7 +123,11 @@ class Pool(Generic[K, C]):
         """A child that is parked already, if that can be said without waiting for anything."""
         before = self._clock()
         entry = self._entries.get(what)
-        if entry is None or not entry.lock.acquire(blocking=False):
+        if entry is None:
+            return None
+        if (back := entry.take_back(about, before, self._clock)) is not None:
+            return back
+        if not entry.lock.acquire(blocking=False):
             return None
         try:
             zygote = entry.zygote
@@ -125,8 +136,7 @@ class Pool(Generic[K, C]):
             while zygote.is_forked:
                 slot = zygote.take()
                 if slot.is_alive and slot.serves(about):
-                    entry.hunch.note(about)
-                    entry.lend(before, self._clock(), is_hot=True)
+                    entry.lend(about, before, self._clock(), is_hot=True)
                     return slot
                 slot.close()  # killed while it waited, or told of another step
         except NeverStarted:
@@ -135,11 +145,19 @@ class Pool(Generic[K, C]):
             entry.lock.release()
         return None
 
+    def _await_back(self, what: K, about: bytes, before: float) -> C | None:
+        """A child that is about to come back, where that is sooner than a new one."""
+        entry = self._entries.get(what)
+        back = None if entry is None else entry.await_back(about, before, self._clock)
+        if entry is not None and back is not None:
+            entry.miss(self._spares, self._clock())
+        return back
+
     def warm(self, what: K) -> None:
         """Have children parked before anybody claims one. Blocks. Raises `SandboxError`."""
         with self._held(what) as entry:
             zygote, _ = self._zygote(entry, what)
-            while zygote.parked < min(entry.spares, self._spares):
+            while entry.parked < min(entry.spares, self._spares):
                 zygote.order(self.leaf())
                 entry.is_changed = True
         self._the_tender()
@@ -164,13 +182,22 @@ class Pool(Generic[K, C]):
         with self._lock:
             self._imported.update(imported)
 
-    def give_back(self, slot: C, what: K | None) -> None:
-        """End a run and order new spares, by a thread of the pool's: soon, not now."""
+    def give_back(self, slot: C, what: K | None, *, is_well: bool = False) -> None:
+        """End a run and order new spares, by a thread of the pool's: soon, not now.
+
+        `is_well`: the run went well and has nothing more to say.
+        """
         tender = self._the_tender()
         if tender is None:
             slot.close()
+        elif what is not None and is_well and self._is_wanted_again(slot, what):
+            tender.follow(slot, what)
         else:
             tender.bury(slot, what)
+
+    def _is_wanted_again(self, slot: C, what: K) -> bool:
+        entry = self._entries.get(what)
+        return entry is not None and slot.can_follow and entry.expect()
 
     def _the_tender(self) -> Tends[K, C] | None:
         with self._lock:
@@ -178,23 +205,37 @@ class Pool(Generic[K, C]):
                 with contextlib.suppress(
                     OSError
                 ):  # no descriptor for it: whoever asks does without
-                    self._tender = self._tend(self._refill, self._keep)
+                    self._tender = self._tend(self)
             return None if self._closing.is_set() else self._tender
 
-    def _refill(self, what: K) -> None:
-        """A run of this launch is over. For the tender only."""
+    # -- for the tender ------------------------------------------------------------------------
+
+    def ended(self, what: K) -> bytes:
+        """A run of this launch is over; what a child may be told of the next."""
         entry = self._entries.get(what)
         if entry is None:
-            return
+            return b""
         entry.given_back += 1
         entry.used = self._clock()
-        if not entry.lock.acquire(blocking=False):
+        return entry.hunch.about
+
+    def arrive(self, what: K, child: C | None) -> bool:
+        """An expected child is back, or (None) will not come; False where it is not taken."""
+        entry = self._entries.get(what)
+        return entry is not None and entry.arrive(child)
+
+    def refill(self, what: K) -> None:
+        """Order the spares that a launch lacks."""
+        entry = self._entries.get(what)
+        if entry is None or not entry.lock.acquire(blocking=False):
             return  # whoever holds the lock is claiming, and refills after its own run
         try:
             zygote = entry.zygote
             with contextlib.suppress(SandboxError, OSError):  # the next claim finds out, says why
                 entry.calm(self._clock())
-                while zygote is not None and zygote.parked < entry.spares:
+                while entry.has_too_many and (slot := entry.shed_back()) is not None:
+                    self.give_back(slot, None)
+                while zygote is not None and entry.lacks_spares:
                     if not self._ceiling.has_room(entry, self._all()):
                         break
                     zygote.order(self.leaf(), entry.hunch.about)
@@ -202,8 +243,8 @@ class Pool(Generic[K, C]):
         finally:
             entry.lock.release()
 
-    def _keep(self) -> float | None:
-        """Retire what is idle, or too much; when to do so next. For the tender only."""
+    def keep(self) -> float | None:
+        """Retire what is idle, or too much; when to do so next."""
         self._settle()
         now = self._clock()
         weigh_at = self._lighten(now)
@@ -242,8 +283,9 @@ class Pool(Generic[K, C]):
         if not entry.lock.acquire(blocking=False):
             return False  # it is wanted
         try:
-            zygote = entry.zygote
-            slot = zygote.take() if zygote is not None and zygote.is_forked else None
+            zygote, slot = entry.zygote, entry.shed_back()
+            if slot is None and zygote is not None and zygote.is_forked:
+                slot = zygote.take()
         except NeverStarted:  # the next claim finds out and says why
             return False
         finally:
@@ -275,12 +317,10 @@ class Pool(Generic[K, C]):
         if not entry.lock.acquire(blocking=False):
             return False  # it is wanted
         try:
-            if entry.is_busy:
-                return False
             with self._lock:
-                if self._entries.pop(what, None) is None:
+                if entry.is_gone or not entry.retire():
                     return False
-                entry.is_gone = True
+                self._entries.pop(what, None)
                 self._gone = self._gone.plus(entry.told(is_retired=True))
             was_there = entry.zygote is not None
             entry.drop()
@@ -307,7 +347,7 @@ class Pool(Generic[K, C]):
             self._tender.close()
         for entry in entries:
             with entry.lock:
-                entry.is_gone = True
+                entry.retire(even_busy=True)
                 entry.drop()
 
     @contextlib.contextmanager
@@ -319,11 +359,14 @@ class Pool(Generic[K, C]):
                     raise NeverStarted("the runtime is closed")
                 entry = self._entries.get(what)
                 if entry is None:
-                    entry = self._entries[what] = Entry(min(1, self._spares), self._clock())
+                    entry = self._entries[what] = self._entry()
             with entry.lock:
                 if not entry.is_gone:
                     yield entry
                     return
+
+    def _entry(self) -> Entry[C]:
+        return Entry(min(1, self._spares), self._clock(), self._wait)
 
     def _zygote(self, entry: Entry[C], what: K) -> tuple[Parent[C], bool]:
         if entry.zygote is not None:

@@ -20,7 +20,10 @@ from orq_runtime._run.sentry import Sentry, Watched
 from orq_runtime._run.shelf import Shelf
 from orq_sandbox import wire
 
-__all__ = ["Slot"]
+__all__ = ["NOBODYS", "Slot"]
+
+NOBODYS = b"?"
+"""About no step: of a child that was told half a word."""
 
 _REAP_SECONDS = 10
 _MARKS = 64
@@ -46,16 +49,19 @@ class Slot:
         shelf: Shelf | None = None,
         about: bytes = b"",
         ours: int = 1,
+        lives: int = 0,
     ) -> None:
         """`about` is what the child was told of the request it is to get; nothing if of none.
 
-        `ours`: how many generations, from the pidfd's process on, are no step's.
+        `ours`: how many generations, from the pidfd's process on, are no step's. `lives`: for how
+        many more runs its init may be used.
         """
         self.channel = channel
         self.pidfd = pidfd
         self.leaf = leaf
         self.folder = folder
         self._ours = ours
+        self._lives = lives
         self.process = process
         self.run_uid = run_uid
         self.shelf = shelf
@@ -70,6 +76,68 @@ class Slot:
     def serves(self, about: bytes) -> bool:
         """Whether the child may get a request about this: it was told of nothing else."""
         return not self.about or self.about == about
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether its init may go on to another run."""
+        return self._lives > 0
+
+    def follow(self) -> Slot:
+        """Have init end this run and fork the step of another, whose slot it gives: not ready yet.
+
+        Ours is over then, also when it raises OSError: then there is nothing left of either.
+        """
+        try:
+            channel = self.channel.following()
+        except OSError:
+            self.close()
+            raise
+        following = Slot(
+            channel,
+            self.pidfd,
+            leaf=self.leaf,
+            run_uid=self.run_uid,
+            shelf=self.shelf,
+            ours=self._ours,
+            lives=self._lives - 1,
+        )
+        self.pidfd = -1
+        try:
+            following._ask_to_renew()
+        except BaseException:
+            following.close()
+            raise
+        finally:
+            self.close()  # afterwards: a step whose request is closed ends by itself
+        return following
+
+    def _ask_to_renew(self) -> None:
+        status = socket.socket(fileno=self.channel.host("status"))
+        try:
+            status.settimeout(0)  # whatever the program's default is
+            send_rights(status, wire.frame(wire.RENEW), self.channel.guest_ends())
+        finally:
+            status.detach()
+        self.channel.forget_guest()
+
+    def is_renewed(self) -> bool:
+        """Whether init has said that the run before is gone and the new step is there."""
+        try:
+            said = os.read(self.channel.host("status"), _MARKS)
+        except OSError:
+            return False
+        return said == wire.frame(wire.RENEWED) and self.leaf.renew()
+
+    def tell(self, about: bytes) -> None:
+        """Tell the child what its request will be about; it serves no other then."""
+        if not about:
+            return
+        message = wire.frame(wire.EXPECT, about)
+        try:
+            written = os.write(self.channel.host("request"), message)
+        except OSError:  # it is gone, or reads nothing: whoever takes it finds out
+            return
+        self.about = about if written == len(message) else NOBODYS
 
     def keep_work(self) -> None:
         """Have init hand over the run's working folder at its end. Before the request is sent."""
@@ -213,10 +281,10 @@ class Slot:
         for descriptor in (self.take_work(), self.take_blobs(), sent):
             if descriptor >= 0:
                 os.close(descriptor)
-        if self.pidfd < 0:
-            return
         if self.sentry is not None:
             self.sentry.close()
+        if self.pidfd < 0:
+            return
         if self.process is not None:
             for end in (self.kill, self.process.kill):
                 try:

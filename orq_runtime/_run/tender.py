@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-1. A run is ended as soon as it is given here, and let go of when its init is dead; one that does
-   not die in time is killed.
+1. A run is ended as soon as it is given here. It is let go of when its init is dead, or has gone on
+   to the next child; one that does neither in time is killed.
 2. New spares are ordered after the old run was told to end and before it is waited for.
 3. At the end nothing that was given is left.
 """
@@ -15,8 +15,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from orq_runtime._run.launch import Launch
 from orq_runtime._run.slot import Slot
@@ -26,35 +25,57 @@ __all__ = ["Tender"]
 _PATIENCE_SECONDS: Final = 10.0
 
 
+class Lends(Protocol):
+    """Who lends out children and is told what became of them: the pool."""
+
+    def ended(self, what: Launch) -> bytes:
+        """A run is over; what the next child may be told."""
+        ...
+
+    def arrive(self, what: Launch, child: Slot | None) -> bool:
+        """A child is back, or will not come; False where it is not taken."""
+        ...
+
+    def refill(self, what: Launch) -> None:
+        """Order what is lacking of spares."""
+        ...
+
+    def keep(self) -> float | None:
+        """Called after each turn, and at the moment that it gave, if any."""
+        ...
+
+
 class Tender:
-    """Takes slots and orders from any thread. `refill` orders what a launch lacks of spares.
+    """Takes slots from any thread."""
 
-    `keep` is called after each of its turns, and at the moment that it gave, if any.
-    """
-
-    def __init__(
-        self, refill: Callable[[Launch], None], keep: Callable[[], float | None] = lambda: None
-    ) -> None:
-        self._refill = refill
-        self._keep = keep
+    def __init__(self, pool: Lends) -> None:
+        self._pool = pool
         self._due: float | None = None
-        self._given: collections.deque[tuple[Slot, Launch | None] | None] = collections.deque()
+        self._given: collections.deque[tuple[Slot, Launch | None, bool] | None]
+        self._given = collections.deque()
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._poll = select.poll()
         self._poll.register(self._bell, select.POLLIN)
         self._dying: dict[int, tuple[Slot, float]] = {}
+        self._following: dict[int, tuple[Slot, Launch, float]] = {}
         self._thread = threading.Thread(target=self._tend, name="orq-pool", daemon=True)
         self._thread.start()
 
     def bury(self, slot: Slot, then: Launch | None) -> None:
         """End a run, whatever its state, and order the spares its launch lacks then. Soon."""
-        self._given.append((slot, then))
+        self._give((slot, then, False))
+
+    def follow(self, slot: Slot, then: Launch) -> None:
+        """End a run that went well, and have its init fork the next child. Soon."""
+        self._give((slot, then, True))
+
+    def _give(self, what: tuple[Slot, Launch | None, bool] | None) -> None:
+        self._given.append(what)
         os.eventfd_write(self._bell, 1)
 
     def close(self) -> None:
         """Blocks until all that was given is gone."""
-        self._given.append(None)
-        os.eventfd_write(self._bell, 1)
+        self._give(None)
         self._thread.join()
         os.close(self._bell)
 
@@ -65,12 +86,15 @@ class Tender:
             if self._bell in ready:
                 os.eventfd_read(self._bell)
                 is_closing = self._take() or is_closing
-            for pidfd in [*ready & self._dying.keys(), *self._overdue()]:
-                slot, _ = self._dying.pop(pidfd)
-                self._poll.unregister(pidfd)
-                slot.close()
+            now = time.monotonic()
+            for status, (_, _, until) in list(self._following.items()):
+                if status in ready or until < now or is_closing:
+                    self._receive(status)
+            for pidfd, (_, until) in list(self._dying.items()):
+                if pidfd in ready or until < now:
+                    self._bury(pidfd, is_late=until < now)
             if not is_closing:
-                self._due = self._keep()
+                self._due = self._pool.keep()
 
     def _take(self) -> bool:
         """End what was given; whether that was the last."""
@@ -78,25 +102,53 @@ class Tender:
             given = self._given.popleft()
             if given is None:
                 return True
-            slot, launch = given
-            slot.release()
-            self._dying[slot.pidfd] = (slot, time.monotonic() + _PATIENCE_SECONDS)
-            self._poll.register(slot.pidfd, select.POLLIN)
+            slot, launch, has_next = given
+            about = b"" if launch is None else self._pool.ended(launch)
+            if has_next and launch is not None:
+                self._have_followed(slot, launch, about)
+            else:
+                self._let_die(slot)
             if launch is not None:
-                self._refill(launch)
+                self._pool.refill(launch)
         return False
+
+    def _let_die(self, slot: Slot) -> None:
+        slot.release()
+        self._dying[slot.pidfd] = (slot, time.monotonic() + _PATIENCE_SECONDS)
+        self._poll.register(slot.pidfd, select.POLLIN)
+
+    def _bury(self, pidfd: int, *, is_late: bool) -> None:
+        slot, _ = self._dying.pop(pidfd)
+        self._poll.unregister(pidfd)
+        if is_late:
+            slot.kill()
+        slot.close()
+
+    def _have_followed(self, slot: Slot, launch: Launch, about: bytes) -> None:
+        try:
+            child = slot.follow()
+        except OSError:
+            self._pool.arrive(launch, None)
+            return
+        child.tell(about)
+        status = child.channel.host("status")
+        self._following[status] = (child, launch, time.monotonic() + _PATIENCE_SECONDS)
+        self._poll.register(status, select.POLLIN)
+
+    def _receive(self, status: int) -> None:
+        """An init has spoken, or ended, or did neither in time."""
+        child, launch, _ = self._following.pop(status)
+        self._poll.unregister(status)
+        is_renewed = child.is_renewed()
+        if not self._pool.arrive(launch, child if is_renewed else None):
+            self._let_die(child)
+            self._pool.refill(launch)
 
     def _patience_ms(self) -> float | None:
         moments = [until for _, until in self._dying.values()]
+        moments += [until for *_, until in self._following.values()]
         if self._due is not None:
             moments.append(self._due)
         if not moments:
             return None
         return max(0.0, (min(moments) - time.monotonic()) * 1000)
-
-    def _overdue(self) -> list[int]:
-        now = time.monotonic()
-        overdue = [pidfd for pidfd, (_, until) in self._dying.items() if until < now]
-        for pidfd in overdue:
-            self._dying[pidfd][0].kill()
-        return overdue

@@ -25,7 +25,7 @@ from orq_runtime._run.launch import Launch, launch, why_it_died
 from orq_runtime._run.offspring import Offspring
 from orq_runtime._run.rights import send_rights
 from orq_runtime._run.shelf import Shelf
-from orq_runtime._run.slot import Slot
+from orq_runtime._run.slot import NOBODYS, Slot
 from orq_runtime._run.weight import Scale
 from orq_runtime.errors import NeverStarted
 from orq_runtime.model.limits import GIB, Limits
@@ -43,6 +43,11 @@ _GENERATIONS: Final = {"namespaces": 3, "landlock": 2, "process": 1}
 """How many processes, one under the other, a zygote and its walls are."""
 
 
+_LIVES: Final = 200
+"""For how many runs more an init is used. What it costs to fork one is nothing among so many, and
+what may add up in it (none is known) does not."""
+
+
 OF_A_ZYGOTE: Final = Limits(memory_bytes=8 * GIB, processes=512)
 """For what is imported ahead: generous, for a hostile package is to find an end before the host."""
 
@@ -58,10 +63,6 @@ class _Ordered(NamedTuple):
     leaf: Leaf
     about: bytes
     waits: bool
-
-
-_NOBODYS: Final = b"?"
-"""About no step: of a child that was told half a word."""
 
 
 class Zygote:
@@ -180,7 +181,7 @@ class Zygote:
             written = os.write(channel.host("request"), message)
         except OSError:  # it is gone, or reads nothing: whoever takes it finds out
             return b""
-        return about if written == len(message) else _NOBODYS
+        return about if written == len(message) else NOBODYS
 
     def take(self) -> Slot:
         """The oldest ordered child, which must be there. Waits until it is forked.
@@ -208,6 +209,7 @@ class Zygote:
             run_uid=self._ground.run_uid,
             shelf=self.shelf,
             about=about,
+            lives=_LIVES if self._ground.tier == "namespaces" else 0,
         )
 
     def _check(self, pidfd: int, leaf: Leaf, waiting: int) -> None:
@@ -224,12 +226,16 @@ class Zygote:
             os.close(pidfd)
             raise NeverStarted(f"the zygote handed over no child of its own: {error}") from error
 
-    def scales(self) -> Scale:
-        """What it and its oldest parked child can be weighed with. The caller closes it."""
+    def scales(self, child: Slot | None) -> Scale:
+        """What it and this, or else its oldest parked child, can be weighed with.
+
+        The caller closes it. Raises OSError.
+        """
         outermost = os.pidfd_open(self._process.pid)
         try:
-            child = self._forked[0].pidfd if self._forked else None
-            return Scale(outermost, _GENERATIONS[self._ground.tier], child)
+            child = child or (self._forked[0] if self._forked else None)
+            pidfd = None if child is None else child.pidfd
+            return Scale(outermost, _GENERATIONS[self._ground.tier], pidfd)
         finally:
             os.close(outermost)
 

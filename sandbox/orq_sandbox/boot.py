@@ -21,7 +21,7 @@ import sys
 import types
 import typing
 
-from orq_sandbox import child, confine, kernel, support, zygote
+from orq_sandbox import child, confine, init, kernel, support, zygote
 
 __all__ = ["main"]
 
@@ -73,7 +73,7 @@ def _run_alone(
     become: typing.Optional[typing.Callable[..., None]] = None,
 ) -> None:
     channel, doors = child.Channel(*descriptors[:5]), descriptors[5:]
-    child.run_alone(child.Place(wall, orders["run"], doors, become=become), channel, json)
+    init.run_alone(child.Place(wall, orders["run"], doors, become=become), channel, json)
 
 
 def _join_group(doors: typing.Sequence[int]) -> None:

@@ -13,6 +13,7 @@ Who sends what::
     host -> step     EXPECT, REQUEST               step -> host     RESULT | FAILURE
                                                    step -> host     PARKED, BEGAN
     host -> init     PLACED, KEEP, STOP            init -> host     STATUS; after KEEP with a folder
+    host -> init     RENEW and four descriptors    init -> host     RENEWED
 
 PARKED and BEGAN go back on the request's socket, where nobody waits for them: the host looks there
 when something comes on the result's, and at the end. Waking it twice costs a fifth of a hot run.
@@ -20,6 +21,8 @@ A REQUEST, a RESULT and a FAILURE start with the run's seal, drawn by the host: 
 by accident or in ignorance is no answer. (Who digs the seal out may as well return what it likes.)
 EXPECT tells a spare what the next request may be about: that request then says only the rest.
 PLACED says that the host has put init in its group, where init cannot be trusted to do so itself.
+RENEW has init clear up behind a run that went well and fork the step of the next; with RENEWED it
+says that it has.
 With a REQUEST or a RESULT may come one descriptor, of a file with the large values of it.
 In a RESULT, `ALONE` or `IN_COMPANY` follows: whether the step's process may have others beside it.
 Numbers from 32 up are kept for frames to come: calls to named host functions, streamed values.
@@ -43,6 +46,8 @@ __all__ = [
     "PARKED",
     "PLACED",
     "READY",
+    "RENEW",
+    "RENEWED",
     "REQUEST",
     "RESULT",
     "SEAL_BYTES",
@@ -73,6 +78,8 @@ PARKED = 10
 KEEP = 11
 EXPECT = 12
 PLACED = 13
+RENEW = 14
+RENEWED = 15
 
 SEAL_BYTES = 16
 

@@ -21,7 +21,7 @@ import signal
 import socket
 import typing
 
-from orq_sandbox import child, confine, kernel, later, wire
+from orq_sandbox import child, confine, init, kernel, later, wire
 from orq_sandbox.failure import clip, describe
 
 __all__ = ["serve"]
@@ -133,7 +133,7 @@ def _spawn(
     if pid == 0:
         signal.set_wakeup_fd(-1)
         control.close()
-        child.run_pair(place, child.Channel(*numbers[:5]), json)
+        init.serve(place, child.Channel(*numbers[:5]), json)
     pidfd = kernel.open_pidfd(pid)
     for number in numbers:
         os.close(number)

@@ -17,7 +17,7 @@ import array, gc, os, signal, socket, struct, sys, threading, time
 def module(name):
     for thing in gc.get_objects():
         if getattr(thing, "__name__", "") == name and hasattr(thing, "__dict__"): return thing
-child, kernel, wire = [module("orq_sandbox." + n) for n in ("child", "kernel", "wire")]
+init, kernel, wire = [module("orq_sandbox." + n) for n in ("init", "kernel", "wire")]
 harness = module("orq_sandbox.harness")
 ZYGOTE = os.getpid()
 pidfd = kernel.open_pidfd
@@ -40,7 +40,7 @@ def saying(*messages, rights=lambda: []):
         for message in messages:
             try: self._status.sendmsg([message], rights())
             except OSError: pass
-    child._Init.report = report
+    init.Init.report = report
 def in_place_of_an_answer(end, send=harness.send):
     def sent(line, message, beside=-1):
         return end() if bytes(message[:1]) == b"\x03" else send(line, message, beside)
@@ -66,15 +66,15 @@ def unbound():
 
 POISONS: Mapping[str, str] = {
     # a descriptor in the place of the child's: what the host kills by it, it must not be
-    "hands-over-the-host": "hand_over(lambda pid: of_the_host()); child._Init.watch = deaf",
+    "hands-over-the-host": "hand_over(lambda pid: of_the_host()); init.Init.watch = deaf",
     "hands-over-a-stranger": """
-hand_over(lambda pid: pidfd(parent(parent(ZYGOTE)))); child._Init.watch = deaf""",
-    "hands-over-itself": "hand_over(lambda pid: pidfd(ZYGOTE)); child._Init.watch = deaf",
-    "hands-over-a-pipe": "hand_over(lambda pid: os.pipe()[0]); child._Init.watch = deaf",
+hand_over(lambda pid: pidfd(parent(parent(ZYGOTE)))); init.Init.watch = deaf""",
+    "hands-over-itself": "hand_over(lambda pid: pidfd(ZYGOTE)); init.Init.watch = deaf",
+    "hands-over-a-pipe": "hand_over(lambda pid: os.pipe()[0]); init.Init.watch = deaf",
     "hands-over-what-has-ended": """
-hand_over(lambda pid: os.open("/dev/zero", os.O_RDONLY)); child._Init.watch = deaf""",
+hand_over(lambda pid: os.open("/dev/zero", os.O_RDONLY)); init.Init.watch = deaf""",
     "hands-over-an-empty-name": """
-hand_over(lambda pid: os.open("/", os.O_PATH)); child._Init.watch = deaf""",
+hand_over(lambda pid: os.open("/", os.O_PATH)); init.Init.watch = deaf""",
     # a door of a group, which was opened by the host: root's leads in whoever has a pid here
     "leads-the-host-into-a-group": """
 (wall,) = [it for it in gc.get_objects() if isinstance(it, type) and it.__name__ == "LandlockWall"]
@@ -94,7 +94,7 @@ wall.fork_init = fork_init""",
     "ends-twice": "saying(status(0), status(0)); ends()",
     "ends-in-noise": "saying(b'\\xff' * 4096); ends()",
     "says-nothing": "saying(); ends()",
-    "hears-nothing": "child._Init.watch = deaf; in_place_of_an_answer(lambda: deaf(None))",
+    "hears-nothing": "init.Init.watch = deaf; in_place_of_an_answer(lambda: deaf(None))",
     # what it hands over as the working folder
     "keeps-a-folder-by-name": """
 saying(status(0), rights=carrying("/proc/self/root", os.O_PATH | os.O_DIRECTORY))""",

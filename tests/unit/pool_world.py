@@ -8,7 +8,7 @@ says so. What must hold at every step is said in `World.confirm`, what must hold
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import threading
 
 import pytest
 
@@ -36,6 +36,7 @@ class _FakeChild:
         self.parent = parent
         self.about = about
         self.is_dead = False
+        self.can_follow = parent.what != "d"  # a wall that has none that come back
         self.lent = 0
         self.closed = 0
 
@@ -119,9 +120,9 @@ class _FakeZygote:
         self._world.children.append(child)
         return child
 
-    def scales(self) -> _FakeScales:
+    def scales(self, child: _FakeChild | None) -> _FakeScales:
         assert not self.is_closed, "a zygote weighed that was ended"
-        return _FakeScales(has_child=bool(self._ordered))
+        return _FakeScales(has_child=child is not None or bool(self._ordered))
 
     def close(self) -> None:
         assert not self.is_closed, "a zygote ended twice"
@@ -132,27 +133,59 @@ class _FakeZygote:
 
 
 class _FakeTender:
-    """Buries what it was given when the schedule lets it."""
+    """Buries what it was given when the schedule lets it, and has children follow, or fails to."""
 
-    def __init__(self, refill: Callable[[str], None], keep: Callable[[], float | None]) -> None:
-        self._refill, self._keep = refill, keep
+    def __init__(self, world: World, pool: Pool[str, _FakeChild]) -> None:
+        self._world, self._pool = world, pool
         self._given: list[tuple[_FakeChild, str | None]] = []
+        self._ends: list[tuple[_FakeChild, str]] = []
+        self._following: list[tuple[_FakeChild, str]] = []
         self.due: float | None = None
 
     def bury(self, slot: _FakeChild, then: str | None) -> None:
         self._given.append((slot, then))
+
+    def follow(self, slot: _FakeChild, then: str) -> None:
+        self._ends.append((slot, then))
+
+    @property
+    def expected(self) -> int:
+        return len(self._ends) + len(self._following)
 
     def turn(self) -> None:
         while self._given:
             slot, what = self._given.pop(0)
             slot.close()
             if what is not None:
-                self._refill(what)
-        self.due = self._keep()
+                self._pool.ended(what)
+                self._pool.refill(what)
+        while self._following and not self._world.chance(0.2):
+            self._receive(*self._following.pop(0))
+        while self._ends:
+            slot, what = self._ends.pop(0)
+            about = self._pool.ended(what)
+            slot.close()
+            if slot.parent.is_closed or self._world.chance(0.1):
+                self._pool.arrive(what, None)
+            else:
+                child = _FakeChild(slot.parent, about)
+                self._world.children.append(child)
+                self._following.append((child, what))
+            self._pool.refill(what)
+        self.due = self._pool.keep()
+
+    def _receive(self, child: _FakeChild, what: str) -> None:
+        is_well = child.is_alive and not self._world.chance(0.1)
+        if not self._pool.arrive(what, child if is_well else None):
+            child.close()
+            self._pool.refill(what)
 
     def close(self) -> None:
-        while self._given:
-            self._given.pop(0)[0].close()
+        for slot, _ in [*self._given, *self._ends]:
+            slot.close()
+        for child, what in self._following:
+            self._pool.arrive(what, None)
+            child.close()
 
 
 class World:
@@ -176,6 +209,7 @@ class World:
             keeps=Keeps(zygotes=ZYGOTES, idle_seconds=IDLE_SECONDS, parked_bytes=self.ceiling),
             clock=lambda: self.now,
             pause=self._pause,
+            wait=self._wait,
         )
 
     def chance(self, part: float) -> bool:
@@ -184,6 +218,17 @@ class World:
     def _pause(self, seconds: float) -> None:
         assert 0 < seconds <= LONGEST_PAUSE_SECONDS + 1e-6
         self.now += seconds
+
+    def _wait(self, counting: threading.Condition, seconds: float) -> None:
+        """A claim waits: for others it is as if its lock were free."""
+        assert seconds > 0
+        assert sum(tender.expected for tender in self.tenders), "nothing will ever come back"
+        counting.release()
+        try:
+            for tender in self.tenders:
+                tender.turn()
+        finally:
+            counting.acquire()
 
     def _start(self, what: str) -> _FakeZygote:
         self.now += 0.1
@@ -194,8 +239,8 @@ class World:
         self.zygotes.append(zygote)
         return zygote
 
-    def _tend(self, refill: Callable[[str], None], keep: Callable[[], float | None]) -> _FakeTender:
-        self.tenders.append(_FakeTender(refill, keep))
+    def _tend(self, pool: Pool[str, _FakeChild]) -> _FakeTender:
+        self.tenders.append(_FakeTender(self, pool))
         return self.tenders[-1]
 
     def step(self) -> None:
@@ -216,7 +261,7 @@ class World:
                 return
         elif choice == "back" and self.held:
             child, what = self.held.pop(self._random.randrange(len(self.held)))
-            self.pool.give_back(child, what)
+            self.pool.give_back(child, what, is_well=self._random.random() < 0.7)
         elif choice == "tend":
             for tender in self.tenders:
                 before = self.now
@@ -249,7 +294,8 @@ class World:
     def confirm(self) -> None:
         """1. A child is lent once, and never one that was ended.
 
-        2. No more children are parked under a zygote than `spares`, or than one that was wanted.
+        2. No more children are ordered ahead from a zygote than `spares`, or than one that was
+        wanted, and with those that come back it is not more than twice as many.
         3. A launch has one zygote at most. 4. What is told of the pool is so.
         """
         assert all(child.lent <= 1 and child.closed <= 1 for child in self.children)
@@ -258,7 +304,10 @@ class World:
         assert len({zygote.what for zygote in alive}) == len(alive)
         stats = self.pool.stats()
         assert (len(alive), self.claims) == (stats.zygotes, stats.claims)
-        assert sum(zygote.parked for zygote in alive) == stats.parked
+        back = stats.parked - sum(zygote.parked for zygote in alive)
+        coming = sum(tender.expected for tender in self.tenders)
+        assert 0 <= back <= 2 * SPARES * len(alive)
+        assert stats.parked + coming <= sum(child.closed == 0 for child in self.children) + 99
         assert stats.starts == len(self.zygotes)
         assert stats.starts - stats.deaths - stats.retired == len(alive)
 

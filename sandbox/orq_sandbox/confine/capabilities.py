@@ -12,6 +12,7 @@ from orq_sandbox.confine.syscalls import call, prctl
 
 __all__ = [
     "SYS_ADMIN",
+    "SYS_CHROOT",
     "drop_bounding_set",
     "forbid_new_privileges",
     "keep_only",
@@ -19,6 +20,7 @@ __all__ = [
     "set_dumpable",
 ]
 
+SYS_CHROOT = 18
 SYS_ADMIN = 21
 
 _PR_SET_DUMPABLE = 4

@@ -18,7 +18,9 @@ __all__ = [
     "NEW_USER",
     "NEW_UTS",
     "bound_watching",
+    "enter_mount_namespace",
     "enter_pid_namespace",
+    "forget_pids",
     "map_ids",
     "set_hostname",
     "unshare",
@@ -48,6 +50,26 @@ def unshare(flags: int) -> None:
 def enter_pid_namespace(descriptor: int) -> None:
     """Have the children forked from here on live in that pid namespace."""
     call("setns", descriptor, NEW_PID)
+
+
+def enter_mount_namespace(descriptor: int) -> None:
+    """Live in that mount namespace, at its root. What was mounted in a left one goes with it."""
+    call("setns", descriptor, NEW_NS)
+
+
+def forget_pids(proc: int) -> None:
+    """Have the next process of our pid namespace numbered as the first after this one.
+
+    `proc`: a /proc that can be written to. A kernel without checkpoints counts on.
+    """
+    try:
+        descriptor = os.open("sys/kernel/ns_last_pid", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    except FileNotFoundError:
+        return
+    try:
+        os.write(descriptor, b"1")
+    finally:
+        os.close(descriptor)
 
 
 def map_ids(uid: int, gid: int, proc: typing.Optional[int] = None) -> None:

@@ -74,6 +74,11 @@ class LandlockWall:
             self._threads = limits.threads_now()
         return self._rooms
 
+    def renew_init(self, run: Mapping) -> rooms.Rooms:
+        """There are no namespaces that would take with them what a run has left: RuntimeError."""
+        del run
+        raise RuntimeError("an init of this wall serves one run")
+
     def is_disk_full(self) -> bool:
         """False: the run's folders are on a disk of the host's, and no size is theirs."""
         return False

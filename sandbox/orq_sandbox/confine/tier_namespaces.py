@@ -38,6 +38,7 @@ from orq_sandbox.confine import (
     root,
     seccomp,
     shepherd,
+    standing,
 )
 from orq_sandbox.confine.identity import become
 from orq_sandbox.confine.rooms import SHARED, Rooms, are_full, furnish
@@ -63,7 +64,7 @@ _INNER = (
 
 
 class NamespacesWall:
-    """The wall around this zygote. Owns a descriptor of its pid namespace and one of its /proc.
+    """The wall around this zygote. Owns descriptors of two of its namespaces and one of its /proc.
 
     Its `shelf` is the folder of a file system in memory, which its zygote hands to the host.
     """
@@ -79,15 +80,18 @@ class NamespacesWall:
         self._policy = policy
         self._has_large_pages = shelf[1]
         self._pid_namespace = _held("/proc/self/ns/pid", os.O_RDONLY)
+        self._mount_namespace = _held("/proc/self/ns/mnt", os.O_RDONLY)
         self._proc = _held("/proc", os.O_PATH | os.O_DIRECTORY)
         self._of_run = _unshares(policy, interface)[1]
         self._lock = seccomp.lock(has_namespaces=True)
         self._rooms = Rooms("", "")
+        self._standing: typing.Tuple[bytes, ...] = ()
         self._rules = list(self._opened_rules())  # the same for all runs, and opened once
         self.is_all_disk_ours = not policy.get("writable")
 
     def fork_init(self) -> int:
         """Fork an init: 0 in it; here its process id as the zygote sees it. Raises `WallError`."""
+        self._standing = self._standing or standing.read(self._proc)
         with self.stages("run: unshare pid"):
             namespaces.unshare(namespaces.NEW_PID)
         pid = -1
@@ -109,6 +113,21 @@ class NamespacesWall:
         with self.stages("run: mounts"):
             self._rooms = furnish({**self._policy, **run}, has_large_pages=self._has_large_pages)
         return self._rooms
+
+    def renew_init(self, run: Mapping) -> Rooms:
+        """In init, when it is the only process of its namespace: all of that anew.
+
+        Files, queues and segments of the last run go with the namespaces that are left here, for
+        nobody else was in them. Raises `WallError`, and RuntimeError when a step has changed what
+        its init hands down.
+        """
+        if standing.read(self._proc) != self._standing:
+            raise RuntimeError("a run has changed its init")
+        with self.stages("run: leave mounts"):
+            namespaces.enter_mount_namespace(self._mount_namespace)
+        with self.stages("run: forget pids"):
+            namespaces.forget_pids(self._proc)
+        return self.settle_init(run)
 
     def is_disk_full(self) -> bool:
         """In init: whether nothing more goes into the run's folders."""
@@ -218,7 +237,7 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
     with stages("capabilities"):
         capabilities.drop_bounding_set()
         capabilities.lock_securebits()
-        capabilities.keep_only(capabilities.SYS_ADMIN)
+        capabilities.keep_only(capabilities.SYS_ADMIN, capabilities.SYS_CHROOT)
         # of all its runs together, each of which has its own; and of a hostile import
         limits.apply({"processes": policy.get("zygote_processes", _ZYGOTE_PROCESSES)})
         capabilities.forbid_new_privileges()
