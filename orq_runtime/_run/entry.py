@@ -134,7 +134,7 @@ class Entry(Generic[C]):
         self._wait = wait
         self._counting = threading.Condition(threading.Lock())
         self._back: collections.deque[C] = collections.deque()
-        self._expected = self._waiting = 0
+        self._expected = self._waiting = self._followed = 0
         self._claims = self._hits = self._starts = self._deaths = self._young_deaths = 0
         self._waited = self._longest = 0.0
         self._begun = self._changed = now
@@ -233,6 +233,7 @@ class Entry(Generic[C]):
             child = self._back.popleft()
             if child.is_alive and child.serves(about):
                 self._lend(about, before, clock(), is_hot=True)
+                self._followed += 1
                 return child
             child.close()  # killed while it waited, or told of another step
         return None
@@ -303,6 +304,7 @@ class Entry(Generic[C]):
             under_way=self._claims - self.given_back,
             claims=self._claims,
             hits=self._hits,
+            followed=self._followed,
             claim_seconds=self._waited,
             longest_claim_seconds=self._longest,
             starts=self._starts,

@@ -20,10 +20,11 @@ class Stats:
 
     `parked_bytes` is the memory of zygotes and parked children, when last weighed: at most so much.
 
-    Of all `claims` of a child `hits` found one parked. `claim_seconds` is what they waited in all,
-    `longest_claim_seconds` the longest of them. `starts` counts zygotes started, `deaths` those
-    that died or did not answer, `retired` those that were ended because they were idle or too many.
-    `waiting` are runs that have no turn yet. Runs that are started alone (`exec`) are not counted.
+    Of all `claims` of a child `hits` found one parked; `followed` took one whose init had served
+    another run before, one that went well and left nothing. `claim_seconds` is what they waited in
+    all, `longest_claim_seconds` the longest of them. `starts` counts zygotes started, `deaths`
+    those that died or did not answer, `retired` those that were ended because they were idle or too
+    many. `waiting` are runs that have no turn yet. Runs that are started alone (`exec`) are not counted.
 
     `imported` says of packages how many runs imported them that their zygote had not: they are to
     be named in `preload`.
@@ -35,6 +36,7 @@ class Stats:
     under_way: int = 0
     claims: int = 0
     hits: int = 0
+    followed: int = 0
     claim_seconds: float = 0.0
     longest_claim_seconds: float = 0.0
     starts: int = 0

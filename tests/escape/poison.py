@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tests.supply_fixtures import make_wheel
 
-__all__ = ["POISONS", "make_poisons", "order"]
+__all__ = ["POISONS", "PRELUDE", "make_poisons", "order"]
 
-_PRELUDE = r"""
+PRELUDE = r"""
 import array, gc, os, signal, socket, struct, sys, threading, time
 def module(name):
     for thing in gc.get_objects():
@@ -218,7 +218,7 @@ def _module(name: str) -> str:
 def make_poisons(folder: Path) -> None:
     """A wheel for each."""
     for name, code in POISONS.items():
-        make_wheel(folder, _module(name), files={f"{_module(name)}.py": _PRELUDE + code + "\n"})
+        make_wheel(folder, _module(name), files={f"{_module(name)}.py": PRELUDE + code + "\n"})
     make_wheel(folder, "cuts", files={"cuts.py": CUTS})
 
 
