@@ -24,7 +24,8 @@ class Stats:
     another run before, one that went well and left nothing. `claim_seconds` is what they waited in
     all, `longest_claim_seconds` the longest of them. `starts` counts zygotes started, `deaths`
     those that died or did not answer, `retired` those that were ended because they were idle or too
-    many. `waiting` are runs that have no turn yet. Runs that are started alone (`exec`) are not counted.
+    many. `waiting` are runs that have no turn yet. Runs that are started alone (`exec`) are not
+    counted.
 
     `imported` says of packages how many runs imported them that their zygote had not: they are to
     be named in `preload`.
