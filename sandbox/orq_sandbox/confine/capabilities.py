@@ -8,15 +8,18 @@ from __future__ import annotations
 import errno
 import struct
 
-from orq_sandbox.confine.syscalls import call, prctl
+from orq_sandbox.confine.syscalls import Call, make, prctl, ready
 
 __all__ = [
     "SYS_ADMIN",
     "SYS_CHROOT",
     "drop_bounding_set",
+    "dumpable",
     "forbid_new_privileges",
     "keep_only",
     "lock_securebits",
+    "only",
+    "securebits",
     "set_dumpable",
 ]
 
@@ -35,13 +38,18 @@ _HIGHEST = 63
 
 def keep_only(*numbers: int) -> None:
     """Have exactly these capabilities, effective and permitted, and none inheritable."""
+    make([only(*numbers)])
+
+
+def only(*numbers: int) -> Call:
+    """The call of `keep_only`."""
     bits = 0
     for number in numbers:
         bits |= 1 << number
     low, high = bits & 0xFFFFFFFF, bits >> 32
     header = struct.pack("=Ii", _VERSION_3, 0)
     sets = struct.pack("=6I", low, low, 0, high, high, 0)
-    call("capset", header, sets)
+    return ready("capset", header, sets)
 
 
 def drop_bounding_set() -> None:
@@ -57,7 +65,12 @@ def drop_bounding_set() -> None:
 
 def lock_securebits() -> None:
     """User id 0 means nothing special, and neither that nor ambient capabilities can come back."""
-    prctl(_PR_SET_SECUREBITS, _SECUREBITS)
+    make([securebits()])
+
+
+def securebits() -> Call:
+    """The call of `lock_securebits`."""
+    return ready("prctl", _PR_SET_SECUREBITS, _SECUREBITS)
 
 
 def forbid_new_privileges() -> None:
@@ -67,4 +80,9 @@ def forbid_new_privileges() -> None:
 
 def set_dumpable(*, value: bool) -> None:
     """Whether others of the same user may look into this process, and whether it dumps core."""
-    prctl(_PR_SET_DUMPABLE, int(value))
+    make([dumpable(value=value)])
+
+
+def dumpable(*, value: bool) -> Call:
+    """The call of `set_dumpable`."""
+    return ready("prctl", _PR_SET_DUMPABLE, int(value))

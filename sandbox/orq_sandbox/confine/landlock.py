@@ -13,8 +13,9 @@ import errno
 import os
 import stat
 import struct
+import typing
 
-from orq_sandbox.confine.syscalls import call
+from orq_sandbox.confine.syscalls import Call, call, make, ready
 
 __all__ = [
     "DEVICE",
@@ -28,6 +29,7 @@ __all__ = [
     "TRUNCATE_SINCE",
     "WRITE",
     "Domain",
+    "calls",
     "fitting",
     "version",
 ]
@@ -46,6 +48,7 @@ SOCKETS_SINCE = 9
 NEWEST = SOCKETS_SINCE
 _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 3
 _PATH_BENEATH = 1
+_HERE = -100
 _QUERY_VERSION = 1
 
 READ = _EXECUTE | _READ_FILE | _READ_DIR
@@ -73,6 +76,16 @@ def fitting(descriptor: int, rights: int) -> int:
     return rights if is_folder else rights & _FILE_RIGHTS
 
 
+def _handled(interface: int, *, tcp: bool) -> typing.Tuple[int, bytes]:
+    """The rights over files that a domain of that version handles; all it does, for the kernel."""
+    rights = sum(right for since, right in _RIGHTS if interface >= since)
+    ports = _BIND_AND_CONNECT_TCP if interface >= _TCP_SINCE and not tcp else 0
+    scopes = _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS if interface >= SCOPE_SINCE else 0
+    words = (rights, ports, scopes)
+    known = 3 if interface >= SCOPE_SINCE else 2 if interface >= _TCP_SINCE else 1
+    return rights, struct.pack("=%dQ" % known, *words[:known])
+
+
 class Domain:
     """Rules in the making. Owns the ruleset's descriptor until `enter`."""
 
@@ -80,12 +93,7 @@ class Domain:
 
     def __init__(self, interface: int, *, tcp: bool) -> None:
         """Rules for that version of the interface. `tcp` leaves ports alone. Raises OSError."""
-        self._rights = sum(right for since, right in _RIGHTS if interface >= since)
-        ports = _BIND_AND_CONNECT_TCP if interface >= _TCP_SINCE and not tcp else 0
-        scopes = _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS if interface >= SCOPE_SINCE else 0
-        words = (self._rights, ports, scopes)
-        known = 3 if interface >= SCOPE_SINCE else 2 if interface >= _TCP_SINCE else 1
-        body = struct.pack("=%dQ" % known, *words[:known])
+        self._rights, body = _handled(interface, tcp=tcp)
         self._descriptor = call("landlock_create_ruleset", body, len(body), 0)
 
     def allow(self, path: str, rights: int) -> None:
@@ -98,10 +106,39 @@ class Domain:
 
     def add(self, descriptor: int, rights: int) -> None:
         """Grant rights that are `fitting` from an open `O_PATH` descriptor down. Raises OSError."""
-        rule = struct.pack("=Qi", rights & self._rights, descriptor)
-        call("landlock_add_rule", self._descriptor, _PATH_BENEATH, rule, 0)
+        make([_adding(self._descriptor, descriptor, rights & self._rights)])
 
     def enter(self) -> None:
         """Hold this process and all that come from it to the rules, for good."""
         call("landlock_restrict_self", self._descriptor, 0)
         os.close(self._descriptor)
+
+
+def calls(
+    interface: int,
+    rules: typing.Iterable[typing.Tuple[int, int]],
+    folders: typing.Iterable[typing.Tuple[str, int]],
+    free: typing.Sequence[int],
+    *,
+    tcp: bool,
+) -> typing.Iterator[Call]:
+    """What a `Domain` does from first to last, for a process to come.
+
+    Its `rules` are on open descriptors, and on folders of that process's own. `free` are the two
+    numbers that its next descriptors will have; the first stays open.
+    """
+    rights, body = _handled(interface, tcp=tcp)
+    ruleset, other = free
+    yield ready("landlock_create_ruleset", body, len(body), 0, gives=ruleset)
+    for number, right in rules:
+        yield _adding(ruleset, number, right & rights)
+    for folder, right in folders:
+        yield ready("openat", _HERE, os.fsencode(folder), os.O_PATH | os.O_CLOEXEC, gives=other)
+        yield _adding(ruleset, other, right & rights)
+        yield ready("close", other)
+    yield ready("landlock_restrict_self", ruleset, 0)
+
+
+def _adding(ruleset: int, number: int, rights: int) -> Call:
+    rule = struct.pack("=Qi", rights, number)
+    return ready("landlock_add_rule", ruleset, _PATH_BENEATH, rule, 0)

@@ -11,9 +11,12 @@
 from __future__ import annotations
 
 import resource
+import struct
 import typing
 
-__all__ = ["apply", "bound_threads", "leave_descriptors", "threads_now"]
+from orq_sandbox.confine.syscalls import Call, ready
+
+__all__ = ["apply", "bound_threads", "leave_descriptors", "lowering", "threads_now"]
 
 _NAMES = {
     "memory": resource.RLIMIT_DATA,
@@ -65,19 +68,40 @@ def apply(quantities: typing.Mapping[str, int]) -> None:
     `cpu` is in seconds; `memory`, `file_bytes` and `stack` in bytes; `processes` counts threads.
     A limit above one that is in force already is lowered to it.
     """
+    for wanted in _wanted(quantities):
+        _lower(*wanted)
+
+
+def lowering(quantities: typing.Mapping[str, int]) -> typing.List[Call]:
+    """The calls of `apply`, for processes whose limits are those of this one until then."""
+    return [
+        ready("prlimit64", 0, number, struct.pack("=QQ", *_lowered(number, soft, hard)))
+        for number, soft, hard in _wanted(quantities)
+    ]
+
+
+def _wanted(
+    quantities: typing.Mapping[str, int],
+) -> typing.Iterator[typing.Tuple[int, int, int]]:
+    """Limits by their numbers, soft and hard."""
     for number, value in _ALWAYS:
-        _lower(number, value, value)
+        yield number, value, value
     for name, number in _NAMES.items():
         if name in quantities:
-            _lower(number, quantities[name], quantities[name])
+            yield number, quantities[name], quantities[name]
     if "cpu" in quantities:
-        _lower(resource.RLIMIT_CPU, quantities["cpu"], quantities["cpu"] + 1)
+        yield resource.RLIMIT_CPU, quantities["cpu"], quantities["cpu"] + 1
+
+
+def _lowered(number: int, soft: int, hard: int) -> typing.Tuple[int, int]:
+    ceiling = resource.getrlimit(number)[1]
+    if ceiling == resource.RLIM_INFINITY:
+        return soft, hard
+    return min(soft, ceiling), min(hard, ceiling)
 
 
 def _lower(number: int, soft: int, hard: int) -> None:
-    ceiling = resource.getrlimit(number)[1]
-    if ceiling != resource.RLIM_INFINITY:
-        soft, hard = min(soft, ceiling), min(hard, ceiling)
+    soft, hard = _lowered(number, soft, hard)
     try:
         resource.setrlimit(number, (soft, hard))
     except ValueError as error:  # how `resource` says EINVAL and EPERM

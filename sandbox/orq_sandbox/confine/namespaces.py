@@ -22,6 +22,7 @@ __all__ = [
     "enter_pid_namespace",
     "forget_pids",
     "map_ids",
+    "maps",
     "set_hostname",
     "unshare",
 ]
@@ -72,22 +73,21 @@ def forget_pids(proc: int) -> None:
         os.close(descriptor)
 
 
-def map_ids(uid: int, gid: int, proc: typing.Optional[int] = None) -> None:
-    """Name our user and group in the parent namespace `INNER_ID` in ours, and map nobody else.
-
-    `proc`: a /proc that can be written to, where ours is read-only.
-    """
-    folder = "self" if proc is not None else "/proc/self"
-    for name, words in (
-        ("setgroups", b"deny"),
-        ("uid_map", b"%d %d 1\n" % (INNER_ID, uid)),
-        ("gid_map", b"%d %d 1\n" % (INNER_ID, gid)),
-    ):
-        descriptor = os.open("%s/%s" % (folder, name), os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+def map_ids(uid: int, gid: int) -> None:
+    """Name our user and group in the parent namespace `INNER_ID` in ours, and map nobody else."""
+    for path, words in maps(uid, gid):
+        descriptor = os.open("/proc/" + path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(descriptor, words)
         finally:
             os.close(descriptor)
+
+
+def maps(uid: int, gid: int) -> typing.Iterator[typing.Tuple[str, bytes]]:
+    """What `map_ids` writes, and to which files in /proc."""
+    yield "self/setgroups", b"deny"
+    yield "self/uid_map", b"%d %d 1\n" % (INNER_ID, uid)
+    yield "self/gid_map", b"%d %d 1\n" % (INNER_ID, gid)
 
 
 def bound_watching() -> None:

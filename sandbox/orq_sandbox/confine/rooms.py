@@ -9,10 +9,12 @@ import typing
 
 from orq_sandbox.confine import mounts
 
-__all__ = ["SHARED", "Rooms", "are_full", "furnish", "make"]
+__all__ = ["OWN", "SHARED", "Rooms", "are_full", "furnish", "make"]
 
 SHARED = "/dev/shm"
 _ROOM = "/run"
+OWN = (_ROOM + "/work", "/tmp")
+"""Where `furnish` puts a run's own rooms."""
 _COVERING = ("/tmp/", "/run/", SHARED + "/")
 _TMP_BYTES = 1 << 30
 _TMP_INODES = 65536
@@ -65,7 +67,7 @@ def furnish(quantities: typing.Mapping[str, typing.Any], *, has_large_pages: boo
     for path, descriptor in covered:
         _uncover(path, descriptor)
     os.chdir(rooms.work)
-    return Rooms(rooms.work, "/tmp")
+    return Rooms(*OWN)
 
 
 def are_full() -> bool:

@@ -22,9 +22,9 @@ import typing
 from orq_sandbox.confine import bpf, seccomp_policy
 from orq_sandbox.confine.mounts import RUN_MOUNT_FLAGS
 from orq_sandbox.confine.namespaces import CLONE_NEW, NEW_NS, NEW_PID
-from orq_sandbox.confine.syscalls import NUMBERS, call
+from orq_sandbox.confine.syscalls import NUMBERS, Call, make, ready
 
-__all__ = ["install", "lock", "seal"]
+__all__ = ["Program", "install", "lock", "seal"]
 
 _PERMISSION = bpf.error(errno.EPERM)
 _MISSING = bpf.error(errno.ENOSYS)
@@ -44,14 +44,25 @@ _QUERY_PERSONALITY = 0xFFFFFFFF
 _SECCOMP_SET_MODE_FILTER = 1
 
 
-class _Program(ctypes.Structure):
+class _Words(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
 
 
 def install(program: bytes) -> None:
     """Put a filter on this thread for good. Raises OSError; needs no_new_privs."""
-    words = _Program(len(program) // 8, program)
-    call("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(words))
+    filter_ = Program(program)
+    make([filter_.call()])
+
+
+class Program:
+    """A filter in memory, which must be kept until its call was made."""
+
+    def __init__(self, instructions: bytes) -> None:
+        self._words = _Words(len(instructions) // 8, instructions)
+
+    def call(self) -> Call:
+        """What puts it on a thread, as `install`."""
+        return ready("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.addressof(self._words))
 
 
 def seal(

@@ -18,7 +18,10 @@ __all__ = [
     "NUMBERS",
     "call",
     "close_all_but",
+    "closing",
+    "make",
     "prctl",
+    "ready",
     "text",
 ]
 
@@ -49,19 +52,50 @@ _syscall.restype = ctypes.c_long
 _syscall.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * 6)
 _UNUSED = (None,) * 6
 
+Call = typing.Tuple[typing.Optional[int], typing.Tuple[typing.Any, ...]]
+
 
 def call(name: str, *arguments: typing.Any) -> int:
     """Make a system call: numbers as numbers, None as a null pointer, bytes as where they lie.
 
     Raises OSError with the call's name.
     """
+    _, words = ready(name, *arguments)
+    result = _syscall(*words)
+    if result == -1:
+        raise _failed(words[0])
+    return result
+
+
+def ready(name: str, *arguments: typing.Any, gives: typing.Optional[int] = 0) -> Call:
+    """A call for `make`, and what it must give. Raises OSError where none has that name."""
     if name not in NUMBERS:
         raise OSError(errno.ENOSYS, "%s: not known on %s" % (name, _MACHINE))
-    result = _syscall(NUMBERS[name], *arguments, *_UNUSED[len(arguments) :])
-    if result == -1:
-        code = ctypes.get_errno()
-        raise OSError(code, "%s: %s" % (name, os.strerror(code)))
-    return result
+    return gives, (NUMBERS[name], *arguments, *_UNUSED[len(arguments) :])
+
+
+def make(calls: typing.Iterable[Call]) -> None:
+    """Make calls that are `ready`, one after another.
+
+    Raises OSError with the name of the first that does not give what it must. No other follows.
+    """
+    for gives, words in calls:
+        result = _syscall(*words)
+        if result != gives and gives is not None:
+            raise _failed(words[0]) if result == -1 else _surprising(words[0], result)
+
+
+def _failed(number: int) -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, "%s: %s" % (_name(number), os.strerror(code)))
+
+
+def _surprising(number: int, result: int) -> OSError:
+    return OSError(errno.EPROTO, "%s: gave %d" % (_name(number), result))
+
+
+def _name(number: int) -> str:
+    return next(name for name, known in NUMBERS.items() if known == number)
 
 
 def text(path: typing.Optional[str]) -> typing.Optional[bytes]:
@@ -82,6 +116,22 @@ def close_all_but(keep: typing.Iterable[int]) -> None:
             _close_range(lowest, number - 1)
         lowest = number + 1
     _close_range(lowest, _LAST_DESCRIPTOR)
+
+
+def closing(
+    ranges: typing.Sequence[typing.Tuple[int, int]],
+) -> typing.Tuple[typing.Callable[[typing.Any], None], typing.Any]:
+    """What closes these descriptors, both ends included, and what it must be called with."""
+    try:
+        call("close_range", _LAST_DESCRIPTOR, _LAST_DESCRIPTOR, 0)
+    except OSError:  # Linux 5.9
+        return _close_ranges, ranges
+    return make, [ready("close_range", lowest, highest, 0) for lowest, highest in ranges]
+
+
+def _close_ranges(ranges: typing.Sequence[typing.Tuple[int, int]]) -> None:
+    for lowest, highest in ranges:
+        _close_range(lowest, highest)
 
 
 def _close_range(lowest: int, highest: int) -> None:

@@ -41,18 +41,15 @@ from orq_sandbox.confine import (
     standing,
 )
 from orq_sandbox.confine.identity import become
-from orq_sandbox.confine.rooms import SHARED, Rooms, are_full, furnish
+from orq_sandbox.confine.rooms import Rooms, are_full, furnish
 from orq_sandbox.confine.stages import Stages
-from orq_sandbox.confine.syscalls import close_all_but
+from orq_sandbox.confine.vows import LOWEST_HELD, Vows
 
 __all__ = ["NamespacesWall", "enter"]
 
 Mapping = typing.Mapping[str, typing.Any]
 
-_UMASK = 0o077
 _ZYGOTE_PROCESSES = 4096
-_STANDARD = (0, 1, 2)
-_LOWEST_HELD = 64
 _INNER = (
     namespaces.NEW_USER
     | namespaces.NEW_NS
@@ -83,10 +80,9 @@ class NamespacesWall:
         self._mount_namespace = _held("/proc/self/ns/mnt", os.O_RDONLY)
         self._proc = _held("/proc", os.O_PATH | os.O_DIRECTORY)
         self._of_run = _unshares(policy, interface)[1]
-        self._lock = seccomp.lock(has_namespaces=True)
-        self._rooms = Rooms("", "")
         self._standing: typing.Tuple[bytes, ...] = ()
-        self._rules = list(self._opened_rules())  # the same for all runs, and opened once
+        # the same for all runs, and opened once
+        self._vows = Vows(policy, interface, self._proc, list(self._opened_rules()))
         self.is_all_disk_ours = not policy.get("writable")
 
     def fork_init(self) -> int:
@@ -111,8 +107,7 @@ class NamespacesWall:
         with self.stages("run: unshare mount ipc"):
             namespaces.unshare(self._of_run)
         with self.stages("run: mounts"):
-            self._rooms = furnish({**self._policy, **run}, has_large_pages=self._has_large_pages)
-        return self._rooms
+            return furnish({**self._policy, **run}, has_large_pages=self._has_large_pages)
 
     def renew_init(self, run: Mapping) -> Rooms:
         """In init, when it is the only process of its namespace: all of that anew.
@@ -133,30 +128,12 @@ class NamespacesWall:
         """In init: whether nothing more goes into the run's folders."""
         return are_full()
 
-    def lock_step(self, run: Mapping, keep: typing.Iterable[int] = ()) -> None:
+    def lock_step(self, run: Mapping, keep: typing.Sequence[int] = ()) -> None:
         """In the step, last: give everything up. Closes all descriptors but 0, 1, 2 and `keep`.
 
         Raises `WallError`.
         """
-        with self.stages("step: user namespace"):
-            capabilities.set_dumpable(value=True)  # else /proc/self belongs to nobody we are
-            namespaces.unshare(namespaces.NEW_USER)
-            namespaces.map_ids(namespaces.INNER_ID, namespaces.INNER_ID, self._proc)
-            _die_first(self._proc)
-            capabilities.set_dumpable(value=False)
-        with self.stages("step: landlock"):
-            if self.landlock:
-                self._domain().enter()
-        with self.stages("step: descriptors"):
-            close_all_but([*_STANDARD, *keep])
-        with self.stages("step: limits"):
-            limits.apply({**self._policy.get("rlimits", {}), **run.get("rlimits", {})})
-        with self.stages("step: capabilities"):
-            capabilities.lock_securebits()
-            capabilities.keep_only()
-        with self.stages("step: lock filter"):
-            os.umask(_UMASK)
-            seccomp.install(self._lock)
+        self._vows.take(self.stages, run, keep)
 
     def kill_everything(self, step: int) -> None:
         """In init: SIGKILL every process of the run but init. Does not wait for them."""
@@ -168,15 +145,6 @@ class NamespacesWall:
         except ProcessLookupError:
             pass
 
-    def _domain(self) -> landlock.Domain:
-        domain = landlock.Domain(self.landlock, tcp=self._policy.get("network") == "full")
-        for descriptor, rights in self._rules:
-            domain.add(descriptor, rights)
-        for path in self._rooms:
-            domain.allow(path, landlock.WRITE)
-        domain.allow(SHARED, landlock.KEEP)
-        return domain
-
     def _opened_rules(self) -> typing.Iterator[typing.Tuple[int, int]]:
         policy = self._policy
         granted = [("/", landlock.READ)]
@@ -186,18 +154,6 @@ class NamespacesWall:
         for path, rights in granted:
             descriptor = _held(path, os.O_PATH)
             yield descriptor, landlock.fitting(descriptor, rights)
-
-
-def _die_first(proc: int) -> None:
-    """Where memory is short the kernel is to kill the step and what it started, not its init."""
-    try:
-        descriptor = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
-    except FileNotFoundError:  # a kernel that kills nobody
-        return
-    try:
-        os.write(descriptor, b"1000")
-    finally:
-        os.close(descriptor)
 
 
 def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
@@ -231,6 +187,8 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
         mounts.zygote_proc("/proc")
         namespaces.set_hostname(policy.get("hostname", "sandbox"))
         namespaces.bound_watching()
+        # of all its runs together, each of which has its own; and of a hostile import
+        limits.apply({"processes": policy.get("zygote_processes", _ZYGOTE_PROCESSES)})
     with stages("assemble filters"):
         wall = NamespacesWall(policy, stages, interface, shelf)
         filter_ = _seal(policy, interface)
@@ -238,8 +196,6 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
         capabilities.drop_bounding_set()
         capabilities.lock_securebits()
         capabilities.keep_only(capabilities.SYS_ADMIN, capabilities.SYS_CHROOT)
-        # of all its runs together, each of which has its own; and of a hostile import
-        limits.apply({"processes": policy.get("zygote_processes", _ZYGOTE_PROCESSES)})
         capabilities.forbid_new_privileges()
         capabilities.set_dumpable(value=False)
     with stages("seal filter"):
@@ -251,7 +207,7 @@ def _held(path: str, flags: int) -> int:
     """An open descriptor out of the way of the low numbers, which are a step's."""
     low = os.open(path, flags | os.O_CLOEXEC)
     try:
-        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _LOWEST_HELD)
+        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, LOWEST_HELD)
     finally:
         os.close(low)
 
