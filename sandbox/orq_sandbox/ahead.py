@@ -29,6 +29,7 @@ class Ahead:
         self._rooms = rooms
         self.modules = len(sys.modules)
         self._about: typing.Dict[str, typing.Any] = {}
+        self._spec: typing.Any = None
         self._code: typing.Any = None
         self._function: typing.Optional[typing.Callable] = None
         self._error: typing.Optional[BaseException] = None
@@ -40,17 +41,24 @@ class Ahead:
         try:
             if about.get("bind"):
                 self._function = self._found(about)
+            elif about["source"] is not None:
+                self._code = load.compiled(about["source"])
             else:
-                self._code = load.code_of(about["file"], about["source"], about["roots"])
+                self._spec = load.located(about["file"], about["roots"])
+                self._code = self._spec.loader.get_code(self._spec.name)
         except BaseException as error:  # it is the step's, and told when somebody asks
             self._error = error if about.get("bind") else None
+
+    def rehearse(self, about: typing.Dict[str, typing.Any], code: typing.Any) -> None:
+        """Expect a request for a step whose code is there already. This process is nobody's yet."""
+        self._about, self._code = about, code
 
     def asked(self, request: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
         """The whole request: one that says nothing of the step is for the one that is expected."""
         if "function" not in request:
             return {**self._about, **request}
         self._settle(request)
-        self._code = self._function = self._error = None
+        self._spec = self._code = self._function = self._error = None
         return request
 
     def function(self, asked: typing.Dict[str, typing.Any]) -> typing.Callable:
@@ -61,14 +69,18 @@ class Ahead:
 
     def _found(self, asked: typing.Dict[str, typing.Any]) -> typing.Callable:
         if asked["source"] is None:
-            module = load.load_file(asked["file"], asked["roots"], self._code)
+            module = load.load_file(asked["file"], asked["roots"], self._spec, self._code)
         else:
             module = load.load_source(asked["source"], self._code)
         return load.function_of(module, asked["function"])
 
     def _settle(self, asked: typing.Dict[str, typing.Any]) -> None:
         """Make this process the run's: its variables and its import roots."""
-        os.environ.clear()
-        os.environ.update(HOME=self._rooms[0], TMPDIR=self._rooms[1])
-        os.environ.update(asked["environ"])
-        sys.path.extend(root for root in asked["roots"] if root not in sys.path)
+        if os.environ:
+            os.environ.clear()
+        home, temporary = self._rooms
+        for name, value in {"HOME": home, "TMPDIR": temporary, **asked["environ"]}.items():
+            os.environ[name] = value  # `update` asks about classes
+        for root in asked["roots"]:
+            if root not in sys.path:
+                sys.path.append(root)

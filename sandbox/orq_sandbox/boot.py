@@ -123,10 +123,10 @@ def _hide() -> None:
 
 def _silence() -> None:
     """Third-party code may print while it is imported: nobody reads it, so nothing may fill up."""
-    empty = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
+    for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        empty = os.open(os.devnull, flags)
         os.dup2(empty, number)
-    os.close(empty)
+        os.close(empty)
 
 
 _kept: list = []  # dropped from sys.modules, and alive

@@ -22,6 +22,7 @@ __all__ = ["Channel", "Place", "become_step", "confess", "get_ready", "reset_sig
 
 _REQUEST = 3
 _RESULT = 4
+_UNIX, _STREAM = int(socket.AF_UNIX), int(socket.SOCK_STREAM)  # members of an enum are slow
 
 
 class Channel:
@@ -78,11 +79,11 @@ def become_step(
         kernel.die_with_parent(init)
         os.setsid()
         _arrange(channel)
-        for name, printer in (_printers or _make_printers()).items():
-            setattr(sys, name, printer)
-            setattr(sys, "__%s__" % name, printer)
+        if not _printers:
+            _show_printers()
         place.wall.lock_step(place.run, (_REQUEST, _RESULT))
-        request = socket.socket(fileno=_REQUEST)
+        # of the class that `socket.socket` is made from, and with nothing left to ask for
+        request: typing.Any = socket.SocketType(_UNIX, _STREAM, 0, _REQUEST)
         if place.become is not None:
             place.become(request, _RESULT, rooms)
         is_all_ours = place.wall.is_all_disk_ours
@@ -113,7 +114,6 @@ _STARTING_HANDLERS = {
 
 
 _printers: typing.Dict[str, io.TextIOWrapper] = {}  # a zygote's, for all of its steps
-_WARM_UPS = 8
 
 
 def get_ready(json: typing.Any) -> None:
@@ -122,18 +122,22 @@ def get_ready(json: typing.Any) -> None:
     kept = [os.dup(number) for number in (1, 2)]
     for number in (1, 2):
         os.dup2(writer, number)  # a printer asks at once what it prints to
-    _printers.update(_make_printers())
+    _show_printers()
     for number, descriptor in zip((1, 2), kept):
         os.dup2(descriptor, number)
     for descriptor in (reader, writer, *kept):
         os.close(descriptor)
-    for _ in range(_WARM_UPS):
-        rehearsal.warm_up(json, ("/", "/"), lambda: True)
+    rehearsal.get_ready(json)
+    os.environ.clear()  # a step has its own
     harness.draw_anew()
 
 
-def _make_printers() -> typing.Dict[str, io.TextIOWrapper]:
-    return {"stdout": _printer(1), "stderr": _printer(2)}
+def _show_printers() -> None:
+    """Have what is printed from here on go where 1 and 2 lead by then."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        _printers[name] = printer = _printer(number)
+        setattr(sys, name, printer)
+        setattr(sys, "__%s__" % name, printer)
 
 
 def _printer(number: int) -> io.TextIOWrapper:
@@ -143,17 +147,11 @@ def _printer(number: int) -> io.TextIOWrapper:
 
 
 def _arrange(channel: Channel) -> None:
-    """Put the step's descriptors at their numbers; the wall closes all others."""
-    highest = max(channel) + 1
-    empty = os.open(os.devnull, os.O_RDONLY)
-    wanted = (empty, channel.stdout, channel.stderr, channel.request, channel.result)
-    # two moves: a source may stand where another must go
-    moved = [_copy_above(descriptor, max(highest, 16)) for descriptor in wanted]
-    for number, descriptor in enumerate(moved):
+    """Put the step's descriptors at their numbers; the wall closes all others, and 0 is empty."""
+    ends = [channel.stdout, channel.stderr, channel.request, channel.result]
+    while min(ends) <= _RESULT:  # it may stand where another must go
+        ends = [os.dup(descriptor) for descriptor in ends]
+    for number, descriptor in enumerate(ends, 1):
         os.dup2(descriptor, number, number < _REQUEST)
 
 
-def _copy_above(descriptor: int, lowest: int) -> int:
-    import fcntl  # loaded by the zygote before any fork
-
-    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)

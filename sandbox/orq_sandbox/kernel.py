@@ -24,6 +24,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _NR_PIDFD_OPEN = 434  # the same number on every architecture since Linux 5.3
 _libc = ctypes.CDLL(None, use_errno=True)
+_prctl = _libc.prctl
+_SIGKILL = int(signal.SIGKILL)
 _fork = ctypes.PyDLL(None, use_errno=True).fork  # keeps the interpreter's lock
 
 
@@ -40,7 +42,7 @@ def die_with_parent(parent: typing.Optional[int] = None) -> None:
     Exits at once when the parent, if the caller knew its process id before the fork, is gone. A
     change of user ids undoes it; the seal forbids any other signal, so nothing else can.
     """
-    _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG")
+    _checked(_prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG")
     if parent is not None and os.getppid() != parent:
         os._exit(1)
 

@@ -7,6 +7,7 @@ stem. Code given as text is the module `step` of the file `<step>`; tracebacks k
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -15,41 +16,49 @@ import typing
 
 from orq_sandbox.failure import Refusal
 
-__all__ = ["code_of", "forget_source", "function_of", "load_file", "load_source"]
+__all__ = ["compiled", "forget_source", "function_of", "load_file", "load_source", "located"]
 
 SOURCE_FILE = "<step>"
 
 
-def code_of(
-    file: typing.Optional[str], source: typing.Optional[str], roots: typing.List[str]
-) -> typing.Any:
-    """The code of a file, or of a text, which executes nothing. Raises what compiling raises."""
-    if source is not None:
-        return compile(source, SOURCE_FILE, "exec", dont_inherit=True)
-    name = _module_name(str(file), roots)
-    spec = importlib.util.spec_from_file_location(name, file)
-    loader: typing.Any = None if spec is None else spec.loader
-    return None if loader is None else loader.get_code(name)
+def compiled(source: str) -> types.CodeType:
+    """The code of a text, which executes nothing. Raises what compiling raises."""
+    return compile(source, SOURCE_FILE, "exec", dont_inherit=True)
 
 
-def load_file(file: str, roots: typing.List[str], code: typing.Any = None) -> types.ModuleType:
-    """Execute the file, or the `code` it was compiled to, as a module.
-
-    Raises `Refusal` if it is missing, or what its code raises.
-    """
-    try:
-        with open(file, "rb"):
-            pass
-    except OSError as error:
-        raise Refusal("not_found", _unreadable(file, error)) from None
+def located(file: str, roots: typing.List[str]) -> typing.Any:
+    """The module spec of a file, with a loader. Raises `Refusal` if it is no Python file."""
     name = _module_name(file, roots)
+    if file.endswith(".py") and not file.endswith("/__init__.py"):  # what nearly all of them are
+        loader = importlib.machinery.SourceFileLoader(name, file)
+        return importlib.util.spec_from_file_location(
+            name, file, loader=loader, submodule_search_locations=None
+        )
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise Refusal("not_found", "not a Python file: `%s`" % file)
+    return spec
+
+
+def load_file(
+    file: str, roots: typing.List[str], spec: typing.Any = None, code: typing.Any = None
+) -> types.ModuleType:
+    """Execute the file as a module; its `spec` and `code`, if they are known, as they are.
+
+    Raises `Refusal` if it is missing, or what its code raises.
+    """
+    if code is None:
+        try:
+            with open(file, "rb"):
+                pass
+        except OSError as error:
+            raise Refusal("not_found", _unreadable(file, error)) from None
+    if spec is None:
+        spec = located(file, roots)
     module = importlib.util.module_from_spec(spec)
-    module.__package__ = name.rpartition(".")[0]
+    module.__package__ = spec.name.rpartition(".")[0]
     sys.path.insert(0, os.path.dirname(file))
-    sys.modules[name] = module
+    sys.modules[spec.name] = module
     if code is None:
         spec.loader.exec_module(module)
     else:
@@ -75,8 +84,9 @@ def _module_name(file: str, roots: typing.List[str]) -> str:
     stem = os.path.splitext(os.path.basename(file))[0]
     name = stem
     for root in sorted(roots, key=len, reverse=True):
-        if file.startswith(root.rstrip(os.sep) + os.sep):
-            parts = os.path.splitext(os.path.relpath(file, root))[0].split(os.sep)
+        above = root.rstrip(os.sep) + os.sep
+        if file.startswith(above):
+            parts = os.path.splitext(file[len(above) :])[0].split(os.sep)
             if all(part.isidentifier() for part in parts):
                 name = ".".join(parts)
             break
@@ -95,7 +105,7 @@ def load_source(source: str, code: typing.Any = None) -> types.ModuleType:
     module = types.ModuleType("step")
     module.__file__ = SOURCE_FILE
     sys.modules["step"] = module
-    exec(code or compile(source, SOURCE_FILE, "exec", dont_inherit=True), module.__dict__)
+    exec(code or compiled(source), module.__dict__)
     return module
 
 

@@ -1,10 +1,13 @@
-"""What a child does with the time before its request: the same on requests of our own.
+"""What a child does with the time before its request: the same on a request of our own.
 
 Rules of this file:
 
 1. What a first request touches is dear: pages that are copied, code that no cache holds. A canned
    request pays for that ahead. It runs nothing of the step's and leaves nothing behind.
 2. Nobody is kept waiting for it: a child that is awaited already rehearses nothing.
+3. A page that only a rehearsal touches is paid for by each child and used by none. So a zygote
+   rehearses all there is, and makes ready what its children need for theirs: those are told what
+   to expect, as they will be, compile nothing, and bind nothing in full.
 """
 
 from __future__ import annotations
@@ -18,33 +21,69 @@ from orq_sandbox import encode, load, wire
 from orq_sandbox.ahead import Ahead
 from orq_sandbox.answer import Files, answer
 
-__all__ = ["is_awaited", "warm_up"]
+__all__ = ["get_ready", "is_awaited", "warm_up"]
 
 _CANNED_SOURCES = (  # one that is bound directly, one that is bound in full
     "from typing import List\ndef f(n: int, xs: List[int] = []) -> int:\n    return n\n",
     "from typing import Sequence\ndef f(n: 'int', xs: Sequence[int]) -> int:\n    return n\n",
 )
-_CANNED = {
-    "file": None,
-    "function": "f",
-    "roots": [],
-    "environ": {},
-    "inputs": {"n": 1, "xs": [1, 2]},
-}
+_ABOUT = {"file": None, "function": "f", "roots": [], "environ": {}}
+_INPUTS = {"n": 1, "xs": [1, 2]}
+_TIMES = 8
+_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # as flags of an enum they are added by Python
+
+_ready: list = []  # a zygote's, for its children
+
+
+def get_ready(json: typing.Any) -> None:
+    """In a zygote: do what each child would have to do, for memory that is written to is dear."""
+    told = [_told(json, source) for source in _CANNED_SOURCES]
+    whole = [_whole(json, source) for source in _CANNED_SOURCES]
+    for _ in range(_TIMES):
+        for canned in (*whole, *told):
+            _rehearse(json, ("/", "/"), canned)
+    _ready[:] = told[:1]
 
 
 def warm_up(
     json: typing.Any, rooms: typing.Tuple[str, str], has_time: typing.Callable[[], bool]
 ) -> None:
-    """Serve requests of our own, as long as there is time."""
+    """Serve a request of our own, if there is time."""
+    for canned in _ready or [_told(json, _CANNED_SOURCES[0])]:
+        if has_time():
+            _rehearse(json, rooms, canned)
+
+
+class _Canned:
+    """A request, and what is known of its step by then."""
+
+    def __init__(
+        self, frame: bytes, about: typing.Optional[dict] = None, code: typing.Any = None
+    ) -> None:
+        self.frame, self.about, self.code = frame, about, code
+
+
+def _told(json: typing.Any, source: str) -> _Canned:
+    """A request as it comes to a child that expects it."""
+    about = {**_ABOUT, "source": source}
+    return _Canned(_frame(json, {"inputs": _INPUTS}), about, load.compiled(source))
+
+
+def _whole(json: typing.Any, source: str) -> _Canned:
+    return _Canned(_frame(json, {**_ABOUT, "source": source, "inputs": _INPUTS}))
+
+
+def _frame(json: typing.Any, request: dict) -> bytes:
+    return bytes(wire.SEAL_BYTES) + encode.PLAIN + json.dumps(request)
+
+
+def _rehearse(json: typing.Any, rooms: typing.Tuple[str, str], canned: _Canned) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     roots, modules = len(sys.path), len(sys.modules)  # a copy would write to all that is in them
-    for source in _CANNED_SOURCES:
-        if not has_time():
-            break
-        canned = json.dumps({**_CANNED, "source": source})
-        frame = bytes(wire.SEAL_BYTES) + encode.PLAIN + canned
-        answer(json, frame, nowhere, rooms[1], Files(), Ahead(rooms))
+    ahead = Ahead(rooms)
+    if canned.about is not None:
+        ahead.rehearse(canned.about, canned.code)
+    answer(json, canned.frame, nowhere, rooms[1], Files(), ahead)
     os.close(nowhere)
     del sys.path[roots:]
     while len(sys.modules) > modules:
@@ -55,10 +94,10 @@ def warm_up(
 def is_awaited(request: socket.socket) -> bool:
     """Whether more has come by now than the word about what to expect."""
     try:
-        start = request.recv(wire.HEADER.size, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        start = request.recv(wire.HEADER.size, _PEEK)
         if len(start) < wire.HEADER.size or start[0] != wire.EXPECT:
             return True
         longest = wire.HEADER.size + wire.HEADER.unpack(start)[1] + 1
-        return len(request.recv(longest, socket.MSG_PEEK | socket.MSG_DONTWAIT)) == longest
+        return len(request.recv(longest, _PEEK)) == longest
     except BlockingIOError:
         return False

@@ -38,8 +38,6 @@ def serve(
     control_number: int, json: typing.Any, preload: typing.List[str], wall: confine.Wall
 ) -> None:
     """Preload, say READY, fork on demand until the host closes. Never returns."""
-    import fcntl  # noqa: F401 - children need it and import nothing
-
     control = socket.socket(fileno=control_number)
     control.set_inheritable(False)
     failed = _preload(preload)
