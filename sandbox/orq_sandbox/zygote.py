@@ -88,6 +88,7 @@ def _settle(json: typing.Any) -> None:
     except Exception:  # an environment may spoil what it likes: each child says what it then lacks
         pass
     gc.collect()
+    later.part("pages").leave_no_room()
     gc.freeze()
 
 
