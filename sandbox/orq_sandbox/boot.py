@@ -21,7 +21,7 @@ import sys
 import types
 import typing
 
-from orq_sandbox import child, confine, init, kernel, support, zygote
+from orq_sandbox import child, confine, forks, init, kernel, support, zygote
 
 __all__ = ["main"]
 
@@ -59,6 +59,8 @@ def main() -> None:
         # no import is to find a door: where process ids are the host's it leads anybody in
         _join_group(descriptors[5:])
         del descriptors[5:]
+    if orders["mode"] == "zygote":
+        forks.load_threading()
     _add_environment(orders)
     if orders["mode"] == "zygote":
         zygote.serve(descriptors[0], json, orders["preload"], wall)

@@ -29,7 +29,7 @@ import socket
 import time
 import typing
 
-from orq_sandbox import kernel, wire
+from orq_sandbox import forks, kernel, wire
 from orq_sandbox.child import Channel, Place, become_step, confess, reset_signals
 
 __all__ = ["Init", "run_alone", "serve"]
@@ -122,7 +122,7 @@ class Init:
     def _fork_step(self, rooms: typing.Tuple[str, str], channel: Channel) -> None:
         self._wait_status = self._cpu_microseconds = self._peak_kib = 0
         me = os.getpid()
-        step = os.fork()
+        step = forks.fork()
         if step == 0:
             become_step(self._place, rooms, channel, me, self._json)
         self._step, self._work = step, rooms[0]

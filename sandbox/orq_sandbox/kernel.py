@@ -7,8 +7,9 @@ import ctypes
 import os
 import signal
 import socket
-import sys
 import typing
+
+from orq_sandbox.forks import is_alone
 
 __all__ = [
     "adopt_orphans",
@@ -57,7 +58,7 @@ def fork_unheard() -> int:
 
     What hears of a fork (`os.register_at_fork`: threads, random numbers) writes to a megabyte.
     """
-    if len(vars(sys)["_current_frames"]()) > 1:  # a package has threads, and they hold things
+    if not is_alone():
         return os.fork()
     return _checked(_fork(), "fork")
 

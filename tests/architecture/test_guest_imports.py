@@ -44,6 +44,7 @@ _ALLOWED = frozenset(
         "struct",
         "sys",
         "textwrap",
+        "threading",  # in zygotes, before a package does it
         "time",
         "types",
         "typing",
