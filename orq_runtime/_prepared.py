@@ -4,7 +4,8 @@ Rules of this file:
 
 1. It is kept for a step, its limits and its manner. Each run looks whether anything that the step's
    environment was made from bears another stamp; if so, all is prepared anew.
-2. What differs from run to run (inputs, artifacts, the seal) is no part of it.
+2. What is looked at is what tells of all else (`Glance`), as long as that finds no change.
+3. What differs from run to run (inputs, artifacts, the seal) is no part of it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from orq_runtime._run.launch import Launch
 from orq_runtime._run.packing import Packing
 from orq_runtime._run.wall import grants_of_plan, wall_of
 from orq_runtime._supply import Remembered
-from orq_runtime._supply.seen import Stamp, is_settled, stamps
+from orq_runtime._supply.seen import Glance, Stamp, is_settled, stamps
 from orq_runtime.errors import NotFound
 from orq_runtime.languages import language
 from orq_runtime.model.environment import Environment, SupplyRequest
@@ -39,12 +40,13 @@ _MOST_KEPT: Final = 512
 _LONGEST_FILE: Final = 4 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, for its `glance` alone
 class Prepared:
     """A step made ready to run. `granted` is what its wall grants where no artifacts come.
 
     `launch` is for that, `about` what a request says beside the inputs (empty for a command).
-    `places` had the stamps `seen` when the step's components were looked for.
+    `places` had the stamps `seen` when the step's components were looked for. While the `glance`
+    is the same, all of that holds.
     """
 
     step: Step
@@ -60,6 +62,7 @@ class Prepared:
     launch: Launch
     environ: Mapping[str, str]
     about: bytes
+    glance: Glance | None = None
 
     def is_for(self, step: Step, limits: Limits, manner: Manner) -> bool:
         """Whether it was prepared for these."""
@@ -154,9 +157,14 @@ class Preparations:
         return prepared, supplied_ns
 
     def _holds(self, kept: Prepared) -> bool:
-        if kept.remembered is None or stamps(kept.places) != kept.seen:
-            return False
-        return self._provision.is_given_again(kept.remembered)
+        if kept.glance is None or not kept.glance.is_same():
+            if kept.remembered is None:
+                return False
+            glance = kept.remembered.glance(kept.places)  # before the looks that it stands for
+            if stamps(kept.places) != kept.seen or not kept.remembered.holds():
+                return False
+            kept.glance = glance
+        return self._provision.use(kept.environment)
 
     def _about(self, plan: RunPlan, manner: Manner) -> bytes:
         stamp = None if plan.file is None else stamps([str(plan.file)])[0]

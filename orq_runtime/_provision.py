@@ -115,15 +115,16 @@ class Provision:
         return remembered.environment
 
     def remembered(self, request: SupplyRequest, environment: Environment) -> Remembered | None:
-        """What `is_given_again` asks about, where the environment was remembered."""
+        """What tells whether it is given again, where the environment was remembered."""
         remembered = self._supplier.at_hand(request)
         if remembered is None or remembered.environment.key != environment.key:
             return None
         return remembered
 
-    def is_given_again(self, remembered: Remembered) -> bool:
-        """Whether nothing has changed, so that its environment is still the one. Does not block."""
-        return self._supplier.again(remembered) and remembered.environment.key in self._leases
+    def use(self, environment: Environment) -> bool:
+        """An environment is used again of which nothing has changed; whether it is leased still."""
+        self._supplier.use(environment.key)
+        return environment.key in self._leases
 
     def bundle(self, interpreter: Interpreter) -> Path:
         """The guest for an interpreter, kept until `close`. Blocks."""

@@ -24,7 +24,15 @@ from pathlib import Path
 from orq_runtime import __version__, _fs
 from orq_runtime._dataclass import asdict, dataclass, replace
 from orq_runtime._digest import Digest, is_preimage
-from orq_runtime._supply.seen import LOCKING, PACKAGING, Stamp, is_settled, paths_behind, stamps
+from orq_runtime._supply.seen import (
+    LOCKING,
+    PACKAGING,
+    Glance,
+    Stamp,
+    is_settled,
+    paths_behind,
+    stamps,
+)
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime.errors import BadComponent, StoreError
 from orq_runtime.model.environment import (
@@ -56,18 +64,17 @@ class Remembered:
     seen: list[Stamp]
     environment: Environment
     interpreter: str
-    _places: tuple[str, str, Path] | None = None
 
     def holds(self) -> bool:
         """Whether nothing that it was made from has changed, and all that it names is there."""
-        if stamps(self.paths) != self.seen:
-            return False
-        places = self._places
-        if places is None:  # as text, for it is asked before each hot run
-            environment = self.environment
-            complete, python = f"{environment.path}/orq.json", environment.interpreter.path
-            places = self._places = (complete, f"{environment.support}", python)
-        return _are_whole(*places, self.interpreter)
+        return stamps(self.paths) == self.seen and _is_whole(self.environment, self.interpreter)
+
+    def glance(self, more: Iterable[str]) -> Glance:
+        """What tells that it holds still, if it holds now; and that `more` is as it is now."""
+        environment = self.environment
+        python = os.fspath(environment.interpreter.path)
+        named = [*_complete(environment), python, os.path.realpath(python)]
+        return Glance([*more, *self.paths, *named])
 
 
 class Memo:
@@ -236,20 +243,14 @@ class Memo:
 
 def _is_whole(environment: Environment, interpreter: object) -> bool:
     """Whether the environment is there, and the interpreter as it was when it was described."""
-    return _are_whole(
-        f"{environment.path}/orq.json",
-        f"{environment.support}",
-        environment.interpreter.path,
-        interpreter,
-    )
+    if not all(os.access(path, os.F_OK) for path in _complete(environment)):
+        return False
+    return interpreter == _identity(environment.interpreter.path)
 
 
-def _are_whole(complete: str, support: str, python: Path, interpreter: object) -> bool:
-    return (
-        os.access(complete, os.F_OK)
-        and os.access(support, os.F_OK)
-        and interpreter == _identity(python)
-    )
+def _complete(environment: Environment) -> tuple[str, str]:
+    """What is there when all of it is."""
+    return f"{environment.path}/orq.json", f"{environment.support}"
 
 
 def _add_component(digest: Digest, component: Component) -> None:

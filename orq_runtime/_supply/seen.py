@@ -8,18 +8,20 @@ Rules of this file:
    (git calls it racily clean). They are settled when they lie a moment before the content was read;
    a stamp of whole seconds comes from a file system that counts in seconds.
 3. A file that is not there has a stamp too: that it appears is a change.
+4. Nothing appears in a folder without changing the stamp of the folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from orq_runtime.model.environment import SupplyRequest
 
-__all__ = ["LOCKING", "PACKAGING", "Stamp", "is_settled", "paths_behind", "stamps"]
+__all__ = ["LOCKING", "PACKAGING", "Glance", "Stamp", "is_settled", "paths_behind", "stamps"]
 
 PACKAGING = ("pyproject.toml", "setup.py", "setup.cfg")
 LOCKING = ("pylock.toml", "uv.lock")
@@ -62,6 +64,41 @@ def is_settled(seen: Sequence[Stamp], read_ns: int) -> bool:
             if changed > read_ns - moment:
                 return False
     return True
+
+
+class Glance:
+    """Few looks that stand for many: while these find what they found, so would those.
+
+    What is not there is not looked for while the folder that it would be in has not changed. To be
+    taken before the many looks that it stands for.
+    """
+
+    __slots__ = ("_paths", "_seen", "is_good")
+
+    def __init__(self, paths: Iterable[str], read_ns: int | None = None) -> None:
+        """`is_good` is False where something is too young to prove anything; `read_ns` is now."""
+        read_ns = time.time_ns() if read_ns is None else read_ns
+        self._paths = _telling(paths)
+        self._seen = stamps(self._paths)
+        self.is_good = is_settled(self._seen, read_ns)
+
+    def is_same(self) -> bool:
+        """Whether the few looks find what they found."""
+        return self.is_good and stamps(self._paths) == self._seen
+
+
+def _telling(paths: Iterable[str]) -> list[str]:
+    """The paths that are there, and the nearest folders that are there of all others."""
+    there: dict[str, None] = {}
+    folders: dict[str, None] = {}
+    for path in paths:
+        if os.path.lexists(path):
+            there[path] = None
+            continue
+        folder = next(one for one in Path(path).parents if one.exists())
+        # behind a link the folder counts: the stamp of the dot in it
+        folders[f"{folder}/." if folder.is_symlink() else f"{folder}"] = None
+    return [*there, *folders.keys() - there.keys()]
 
 
 def paths_behind(

@@ -169,11 +169,11 @@ class Store:
 
         Nothing is noted where this was done less than `again_seconds` ago.
         """
-        path = f"{self.used}/{key}"
         now = time.time_ns()  # the kernel's own stamps stand still for milliseconds
         if abs(now - self._touched.get(key, 0)) < again_seconds * 1e9:
             return
         self._touched[key] = now
+        path = f"{self.used}/{key}"
         with contextlib.suppress(OSError):
             try:
                 os.utime(path, ns=(now, now))

@@ -138,11 +138,14 @@ class Supplier:
         """Whether that answer is given again: it holds, and is used now. Does not block."""
         if not remembered.holds():
             return False
-        key = remembered.environment.key
+        self.use(remembered.environment.key)
+        return True
+
+    def use(self, key: str) -> None:
+        """An environment that was found before is used again. Does not block."""
         if self._sink is not ignore:  # hot runs come by here
             self._sink(Event(phase="hit", state="done", subject=key))
         self._store.touch(key, again_seconds=_TOUCH_SECONDS)
-        return True
 
     def explain(self, request: SupplyRequest) -> Explanation:
         """Supply, and say why the environment was found or had to be made. Blocks."""

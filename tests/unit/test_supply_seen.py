@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orq_runtime._supply.memo import Memo
-from orq_runtime._supply.seen import is_settled, paths_behind, stamps
+from orq_runtime._supply.seen import Glance, is_settled, paths_behind, stamps
 from orq_runtime._supply.store import Store
 from orq_runtime.model.environment import (
     Component,
@@ -97,6 +97,71 @@ def test_a_change_behind_a_request_changes_a_stamp(tmp_path: Path, change: str) 
 
     assert before == same
     assert before != stamps(paths)
+
+
+_LATER = 10**10  # nanoseconds: as if all of it had been there for a while
+_REALTIME_COARSE = 5  # of clock_gettime(2): the clock that kernels stamp by
+
+
+def _tick() -> None:
+    """Return when a change bears a later stamp than those before: in 10 ms at most."""
+    start = time.clock_gettime_ns(_REALTIME_COARSE)
+    while time.clock_gettime_ns(_REALTIME_COARSE) == start:
+        pass
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_a_change_behind_a_request_is_seen_at_a_glance(tmp_path: Path, change: str) -> None:
+    """Few looks find whatever many looks would find."""
+    folder = make_component(tmp_path / "core", _FILES)
+    request = SupplyRequest(components=(_component(folder),))
+    paths = paths_behind(request, included=[folder / "more.txt"])
+    glance = Glance(paths, time.time_ns() + _LATER)
+
+    was_same = glance.is_same()
+    _tick()
+    _CHANGES[change](folder)
+
+    assert (True, False) == (was_same, glance.is_same())
+
+
+def _turn(link: Path, goal: Path) -> None:
+    other = link.parent / "other"
+    other.symlink_to(goal)
+    other.rename(link)
+
+
+_APPEARANCES: dict[str, Callable[[Path], object]] = {
+    "a file": lambda root: (root / "there" / "absent").write_text("", "utf-8"),
+    "a link to nowhere": lambda root: (root / "there" / "absent").symlink_to("nowhere"),
+    "a folder on the way to it": lambda root: (root / "there" / "no").mkdir(),
+    "a folder in place of another": lambda root: _turn(root / "now", root / "second"),
+}
+
+
+@pytest.mark.parametrize("change", _APPEARANCES)
+def test_what_appears_is_seen_at_a_glance(tmp_path: Path, change: str) -> None:
+    """Also deep below what is there, and behind a link that is turned."""
+    for name in ("there", "first", "second"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "second" / "absent").write_text("", "utf-8")
+    (tmp_path / "now").symlink_to(tmp_path / "first")
+    absent = [tmp_path / "there" / "absent", tmp_path / "there" / "no" / "way" / "down"]
+    paths = [str(path) for path in (*absent, tmp_path / "now" / "absent")]
+    glance = Glance(paths, time.time_ns() + _LATER)
+
+    was_same = glance.is_same()
+    _tick()
+    _APPEARANCES[change](tmp_path)
+
+    assert (True, False) == (was_same, glance.is_same())
+
+
+def test_a_glance_at_what_is_young_tells_nothing(tmp_path: Path) -> None:
+    """A second change might bear the same stamp as the first."""
+    (tmp_path / "young").write_text("", "utf-8")
+
+    assert not Glance([str(tmp_path / "young")]).is_same()
 
 
 def test_what_never_counts_changes_no_stamp(tmp_path: Path) -> None:
