@@ -25,7 +25,7 @@ from orq_runtime._run.handover import Handover, Share
 from orq_runtime._run.held import enforced_by, watched_of_run
 from orq_runtime._run.launch import Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
-from orq_runtime._run.outcome import Circumstances, conclude, never_began
+from orq_runtime._run.outcome import conclude, never_began
 from orq_runtime._run.packing import Packing
 from orq_runtime._run.pool import Pool
 from orq_runtime._run.refused import with_reason
@@ -192,44 +192,42 @@ class Session:
         ready, supplied_ns = self._preparations.of(
             step, limits, manner, supply or self._provision.environment
         )
-        handover = self._handover(ready)
-        packing = Packing(limits, manner.checks, handover)
-        seal = codec.new_seal()
-        try:
-            message = ready.message(inputs or {}, seal, packing)
-            launch = self._launch(ready, handover, limits)
-        except BaseException:
-            handover.forget()
-            raise
-        return Run(
-            plan=ready.plan,
-            launch=launch,
-            handover=handover,
-            limits=limits,
-            checks=manner.checks,
-            asked=message,
-            packing=packing,
-            seal=seal,
-            is_cold=ready.environment.origin == "built",
+        seal, inputs = codec.new_seal(), inputs or {}
+        asked = ready.plain_message(inputs, seal)
+        run = Run(
+            ready.plan,
+            ready.launch,
+            limits,
+            manner,
+            wanted,
+            asked,
+            seal,
+            start_mode=ready.start_mode,
             started_ns=started_ns,
-            start_mode=handover.start_mode,
-            calls=manner.purpose == "call",
-            wanted=wanted,
-            timings={
-                "queue": 0.0,
-                "supply": (supplied_ns - started_ns) / 1e9,
-                "prepare": (time.monotonic_ns() - supplied_ns) / 1e9,
-            },
+            supplied_ns=supplied_ns,
         )
+        if asked is None:
+            self._pack(run, ready, inputs)
+        return run
 
-    def _handover(self, ready: Prepared) -> Handover:
-        return Handover(
+    def _pack(self, run: Run, ready: Prepared, inputs: Mapping[str, object]) -> None:
+        """Put beside the run's JSON what is not for it: artifacts, and what is large."""
+        run.handover = handover = Handover(
             self._share,
             tier=self.isolation,
             granted=ready.granted,
             policy=self.policy,
             start_mode=ready.start_mode,
         )
+        run.packing = Packing(run.limits, run.manner.checks, handover)
+        try:
+            run.asked = ready.message(inputs, run.seal, run.packing)
+            run.launch = self._launch(ready, handover, run.limits)
+        except BaseException:
+            handover.forget()
+            raise
+        run.start_mode = handover.start_mode
+        run.prepared_ns = time.monotonic_ns()
 
     def _launch(self, ready: Prepared, handover: Handover, limits: Limits) -> Launch:
         if handover.readable is ready.granted and handover.start_mode == ready.start_mode:
@@ -256,12 +254,12 @@ class Session:
 
     def claim_at_hand(self, run: Run) -> tuple[Slot, Machine] | None:
         """A child that is parked already, if there is one. Does not block."""
-        before = time.monotonic_ns()
+        run.claimed_ns = time.monotonic_ns()
         slot = None if run.start_mode == "exec" else self._pool.claim_parked(run.launch, run.about)
         if slot is None:
             return None
         run.start = "hot"
-        return self._claimed(run, slot, before)
+        return self._claimed(run, slot)
 
     def late(self, run: Run, when: When) -> Outcome | None:
         """The outcome of a run whose time is over before it has a child; None while it is not.
@@ -281,39 +279,37 @@ class Session:
 
     def claim(self, run: Run) -> tuple[Slot, Machine]:
         """Give the run its child and its machine. Blocks. Raises `NeverStarted`."""
-        before = time.monotonic_ns()
+        run.claimed_ns = time.monotonic_ns()
         if run.start_mode == "exec":
             ground = self._grounds.make(self.isolation)
             slot = launch_exec(self._guests, run.launch, ground, self._leaf())
         else:
             slot, run.start = self._pool.claim(run.launch, run.about)
-        return self._claimed(run, slot, before)
+        return self._claimed(run, slot)
 
-    def _claimed(self, run: Run, slot: Slot, before: int) -> tuple[Slot, Machine]:
+    def _claimed(self, run: Run, slot: Slot) -> tuple[Slot, Machine]:
         run.slot = slot
+        limits = run.limits
         try:
-            slot.leaf.adjust(run.limits)
-            watched = watched_of_run(self._enforced_by(run.limits), run.limits, slot)
+            slot.leaf.adjust(limits)
+            watched = watched_of_run(self._enforced_by(limits), limits, slot)
             if watched is not None:
                 slot.post_sentry(watched)
         except OSError as error:
             raise NeverStarted(f"the run's group does not take its limits: {error}") from error
-        slot.send_along(run.packing.written(slot.shelf))
+        if run.packing is not None:
+            slot.send_along(run.packing.written(slot.shelf))
         if run.wanted is not None:
             slot.keep_work()
-        if run.is_cold:
+        if run.plan.environment.origin == "built":
             run.start = "cold"
-        now = time.monotonic_ns()
-        run.timings["claim"] = (now - before) / 1e9
-        run.sent_ns = now
-        run.send(slot)  # first: all that follows is done while the child works
-        deadline_ns = now + int(run.limits.wall_seconds * 1e9)
+        sent_ns = run.send(slot)  # first: all that follows is done while the child works
         run.machine = Machine(
-            run.limits,
-            deadline_ns=deadline_ns,
+            limits,
+            deadline_ns=sent_ns + int(limits.wall_seconds * 1e9),
             seal=run.seal,
             waits_for_end=run.wanted is not None,
-            calls=run.calls,
+            calls=run.manner.purpose == "call",
         )
         return slot, run.machine
 
@@ -321,9 +317,10 @@ class Session:
         """The outcome. The child is ended, if it has not, and taken away behind it."""
         if run.machine is None:
             raise InternalError("a run ends after it was claimed")
-        outcome = conclude(run.machine, self._circumstances(run))
+        seen = run.circumstances(self.isolation, self._enforced_by(run.limits))
+        outcome = conclude(run.machine, seen)
         if run.slot is not None:
-            if not outcome.ok:
+            if outcome.verdict != "ok":
                 outcome = of_group(outcome, run.slot.leaf, run.limits)
                 outcome = with_reason(outcome, self.policy)
             elif run.wanted is not None:
@@ -348,21 +345,20 @@ class Session:
         self.discard(run)
         if isinstance(error, WallUnavailable):
             raise error
-        return never_began(error.message, self._circumstances(run))
+        seen = run.circumstances(self.isolation, self._enforced_by(run.limits))
+        return never_began(error.message, seen)
 
     def discard(self, run: Run, *, is_well: bool = False) -> None:
         """End what is left of a run and give everything back. Twice is fine.
 
         `is_well`: it went well, and its init waits for what is to come.
         """
-        run.handover.forget()
+        if run.handover is not None:
+            run.handover.forget()
         if run.slot is not None:
             slot, run.slot = run.slot, None
             what = run.launch if run.start_mode == "zygote" else None
             self._pool.give_back(slot, what, is_well=is_well)
-
-    def _circumstances(self, run: Run) -> Circumstances:
-        return run.circumstances(self.isolation, self._enforced_by(run.limits))
 
     def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
         known, held = self._held

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from orq_runtime._run import argv, exact
-from orq_runtime._run.depth import MOST_LEVELS, is_too_deep
+from orq_runtime._run.depth import MOST_LEVELS, SHALLOW_BYTES, is_too_deep
 from orq_runtime._run.nulls import may_hold_nan
 from orq_runtime._run.packing import Packing
 from orq_runtime.errors import BadCall
@@ -36,6 +36,7 @@ __all__ = [
     "encode_command",
     "encode_request",
     "new_seal",
+    "plain_request",
 ]
 
 _PLAIN: Final = b"J"
@@ -109,6 +110,17 @@ def about_call(
     return orjson.dumps(about)
 
 
+def plain_request(about: bytes, inputs: Mapping[str, object], seal: bytes) -> Request | None:
+    """The REQUEST of a call whose inputs are plain JSON; None where that takes a second look."""
+    try:
+        text = orjson.dumps(dict(inputs), None, _PASSED_ON)
+    except orjson.JSONEncodeError:
+        return None
+    if b"null" in text and may_hold_nan(inputs):  # null is also what orjson makes of NaN
+        return None
+    return Request(about, (seal, _PLAIN), (b'"inputs":', text, b"}"))
+
+
 def encode_request(
     about: bytes,
     inputs: Mapping[str, object],
@@ -163,7 +175,6 @@ def _inputs(
     simpler = _simpler_with(packing)
     try:
         text = orjson.dumps(dict(inputs), simpler, _PASSED_ON)
-        # null is also what orjson makes of NaN
         if b"null" not in text or not may_hold_nan(inputs):
             return _PLAIN, text
     except orjson.JSONEncodeError:
@@ -253,7 +264,7 @@ def decode_document(body: bytes, *, allow_nan: bool = False) -> dict[str, object
         raise wire.WireError(f"not a JSON document: {str(error)[:200]}") from error
     if not isinstance(document, dict):
         raise wire.WireError("not a JSON object")
-    if is_too_deep(document, body):
+    if len(body) > SHALLOW_BYTES and is_too_deep(document, body):
         raise wire.WireError(f"a document of more than {MOST_LEVELS} levels")
     return document
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["MOST_LEVELS", "is_too_deep"]
+__all__ = ["MOST_LEVELS", "SHALLOW_BYTES", "is_too_deep"]
 
 MOST_LEVELS: Final = 252
 """250 of a value, and the message around it."""
+
+SHALLOW_BYTES: Final = 2 * MOST_LEVELS
+"""A text as short as that is not too deep."""
 
 _TELLING: Final = b'[]{}"'
 _OTHERS: Final = bytes(set(range(256)) - set(_TELLING))
@@ -21,7 +24,7 @@ _AT_A_GLANCE: Final = 12
 
 def is_too_deep(value: object, text: bytes) -> bool:
     """For the value of a JSON text."""
-    if len(text) <= 2 * MOST_LEVELS or text.count(b"[") + text.count(b"{") <= MOST_LEVELS:
+    if len(text) <= SHALLOW_BYTES or text.count(b"[") + text.count(b"{") <= MOST_LEVELS:
         return False
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")

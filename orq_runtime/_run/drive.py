@@ -12,6 +12,8 @@ from orq_runtime._run.slot import Slot
 __all__ = ["STREAMS", "drain", "note", "obey", "receive", "tick", "wake_ns"]
 
 STREAMS: Final = ("result", "status", "stdout", "stderr")
+"""In the order in which a driver has them looked at: the result before what was printed earlier."""
+
 _CHUNK: Final = 1 << 16
 _MOST_CHUNKS: Final = 64
 
@@ -24,9 +26,7 @@ def receive(machine: Machine, slot: Slot, name: str, now_ns: int) -> bool:
         try:
             if name == "result":
                 chunk, descriptors = slot.hear_result(_CHUNK)
-                if chunk:
-                    chunk = slot.hear_marks() + chunk  # they were there before it
-                else:
+                if not chunk:
                     note(machine, slot, now_ns)
             elif brings_folder:
                 chunk = slot.hear_status(_CHUNK)

@@ -86,6 +86,8 @@ class _Driver:
             now = time.monotonic_ns()
             for descriptor, _ in ready:
                 self._serve(descriptor, now)
+            if len(ready) == 1 and machine.has_result:
+                return  # it came alone: what was printed before it would have been seen after it
             drive.tick(machine, self._slot, now)
         drive.obey(machine, self._slot)
         drive.drain(machine, self._slot, self._names.values(), time.monotonic_ns())

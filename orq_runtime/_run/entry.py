@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Generic, Protocol, TypeVar
 
 from orq_runtime._run.cgroup import Leaf
@@ -21,7 +21,10 @@ from orq_runtime._run.weight import Scales, Weight
 from orq_runtime.errors import NeverStarted
 from orq_runtime.model.stats import Stats
 
-__all__ = ["CALM_SECONDS", "LONGEST_PAUSE_SECONDS", "Child", "Entry", "Parent", "Short"]
+__all__ = ["CALM_SECONDS", "LONGEST_PAUSE_SECONDS", "Child", "Due", "Entry", "Parent", "Short"]
+
+Due = tuple[float | None, Collection[int]]
+"""When what is kept must be looked at again, and the descriptors that say so earlier."""
 
 CALM_SECONDS: Final = 10.0
 """Without a claim that found nothing parked, for one child fewer to be kept; a zygote that lived
@@ -83,8 +86,11 @@ class Parent(Protocol[C]):
         """Whether `take` would give a child, or raise, without waiting."""
         ...
 
-    def settle(self) -> None:
-        """Do ahead what `take` would have to do first. Does not wait. Raises `NeverStarted`."""
+    def settle(self) -> int:
+        """Do ahead what `take` would have to do first. Does not wait. Raises `NeverStarted`.
+
+        A descriptor that is readable when there is more to do; -1 when all was done.
+        """
         ...
 
     def order(self, leaf: Leaf, about: bytes = b"") -> None:

@@ -38,6 +38,9 @@ DRAIN_GRACE_NS: Final = 250_000_000
 _LONGEST_FAILURE: Final = 4 * 1024 * 1024
 _BESIDE_VALUE: Final = 4096 + 40 * wire.MOST_BLOBS
 
+_USUAL: Final = wire.frame(wire.PARKED) + wire.frame(wire.BEGAN)
+"""What comes before the RESULT of a run that goes well."""
+
 _NEXT: Final[dict[str, dict[int, str]]] = {
     "new": {wire.PARKED: "parked"},
     "parked": {wire.BEGAN: "began", wire.FAILURE: "answered"},
@@ -98,13 +101,14 @@ class Machine:
         self.stdout = Capture(limits.stdout_bytes)
         self.stderr = Capture(limits.stderr_bytes)
         self._result_cap = limits.result_bytes
+        self._longest_result = limits.result_bytes + _BESIDE_VALUE
         self._seal = seal
         self._must_end = waits_for_end
         self._step = wire.Decoder(
             {
                 wire.PARKED: 0,
                 wire.BEGAN: 0,
-                wire.RESULT: limits.result_bytes + _BESIDE_VALUE,
+                wire.RESULT: self._longest_result,
                 wire.FAILURE: _LONGEST_FAILURE,
             }
         )
@@ -177,7 +181,7 @@ class Machine:
         self._next_ns = now_ns + TERM_GRACE_MS * 1_000_000 + KILL_GRACE_NS
 
     def _from_step(self, chunk: bytes, now_ns: int) -> None:
-        if self._is_refused:
+        if self._is_refused or (chunk.startswith(_USUAL) and self._is_all_told(chunk, now_ns)):
             return
         try:
             for kind, body in self._step.feed(chunk):
@@ -193,6 +197,22 @@ class Machine:
         except wire.WireError as error:
             self._refuse("protocol_violation", str(error), now_ns)
 
+    def _is_all_told(self, chunk: bytes, now_ns: int) -> bool:
+        """Take all that most runs ever say, if it is that to the byte: as frame by frame."""
+        if self._next is not _NEXT or self._state != "new" or not self._step.is_between_frames:
+            return False
+        before = len(_USUAL) + wire.HEADER.size
+        if len(chunk) < before or wire.HEADER.unpack_from(chunk, len(_USUAL)) != (
+            wire.RESULT,
+            len(chunk) - before,
+        ):
+            return False
+        if len(chunk) - before > self._longest_result or not chunk.startswith(self._seal, before):
+            return False
+        self._has_begun = True
+        self._answered(wire.RESULT, chunk[before + len(self._seal) :], now_ns)
+        return True
+
     def _check_tail(self) -> None:
         if self.is_answered and not self._step.is_between_frames and not self._is_refused:
             self._answer = None
@@ -206,15 +226,18 @@ class Machine:
         self._state = self._next[self._state][kind]
         self._has_begun = self._has_begun or kind == wire.BEGAN
         if self._state == "answered":
-            self._answered_ns = now_ns
-            mark = len(self._seal)
-            if kind == wire.RESULT:
-                self._must_end = self._must_end or body[mark : mark + 1] != wire.ALONE
-                mark += 1
-            self._answer = (kind, body[mark:])
-            if self._must_end or self._stopped is not None or kind == wire.FAILURE:
-                self._orders.append(Order.RELEASE)  # else it goes when the run is handed over
-            self._next_ns = now_ns + KILL_GRACE_NS
+            self._answered(kind, body[len(self._seal) :], now_ns)
+
+    def _answered(self, kind: int, body: bytes, now_ns: int) -> None:
+        self._state = "answered"
+        self._answered_ns = now_ns
+        if kind == wire.RESULT:
+            self._must_end = self._must_end or not body.startswith(wire.ALONE)
+            body = body[1:]
+        self._answer = (kind, body)
+        if self._must_end or self._stopped is not None or kind == wire.FAILURE:
+            self._orders.append(Order.RELEASE)  # else it goes when the run is handed over
+        self._next_ns = now_ns + KILL_GRACE_NS
 
     def _refuse(self, cause: str, reason: str, now_ns: int) -> None:
         self._answer = None
@@ -260,8 +283,11 @@ class Machine:
     @property
     def is_settled(self) -> bool:
         """Whether the outcome is certain: at the end of the run, or at its RESULT."""
-        if self.is_finished:
-            return True
+        return self.has_result or self.is_finished
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the outcome is certain by a RESULT, for which nothing has to be awaited."""
         if self._answer is None or self._stopped is not None or self._must_end:
             return False
         return self._answer[0] == wire.RESULT and self._step.is_between_frames
@@ -280,7 +306,7 @@ class Machine:
         return Conclusion(
             verdict=verdict,
             reason=self._reason,
-            began=self._began(),
+            began="yes" if self._has_begun else self._began(),
             answer=self._answer[1] if self._answer and verdict in ("ok", "failure") else None,
             wait_status=wait_status,
             cpu_seconds=None if cpu is None else cpu / 1e6,
@@ -289,9 +315,7 @@ class Machine:
             answered_ns=self._answered_ns,
         )
 
-    def _began(self) -> Literal["no", "yes", "unknown"]:
-        if self._has_begun:
-            return "yes"
+    def _began(self) -> Literal["no", "unknown"]:
         # a BEGAN may be under way until the stream has ended
         is_sure = self._state == "answered" or "result" not in self._open
         return "no" if is_sure else "unknown"

@@ -75,11 +75,12 @@ class Circumstances:
 
 def conclude(machine: Machine, seen: Circumstances) -> Outcome:
     """The outcome of a finished run. Closes the file that came with its result."""
+    if seen.blobs < 0:
+        return _concluded(machine, seen)
     try:
         return _concluded(machine, seen)
     finally:
-        if seen.blobs >= 0:
-            os.close(seen.blobs)
+        os.close(seen.blobs)
 
 
 def _concluded(machine: Machine, seen: Circumstances) -> Outcome:
@@ -122,6 +123,7 @@ def _outcome(
         peak_bytes = seen.peak_memory_bytes
     elif end.peak_memory_bytes is not None:
         peak_bytes = end.peak_memory_bytes
+    out, err = machine.stdout, machine.stderr
     return Outcome(
         verdict=verdict or end.verdict,
         value=value,
@@ -136,10 +138,10 @@ def _outcome(
             peak_memory_bytes=peak_bytes,
         ),
         timings=seen.timings if timings is None else timings,
-        stdout=machine.stdout.text(),
-        stderr=machine.stderr.text(),
-        stdout_dropped=machine.stdout.dropped,
-        stderr_dropped=machine.stderr.dropped,
+        stdout=out.text() if out.total else "",
+        stderr=err.text() if err.total else "",
+        stdout_dropped=out.dropped if out.total else 0,
+        stderr_dropped=err.dropped if err.total else 0,
         environment=seen.environment_key,
         coerced=coerced,
         imported=imported,
@@ -148,7 +150,7 @@ def _outcome(
 
 def _of_registries(names: tuple[str, ...], plan: RunPlan | None) -> tuple[str, ...]:
     """Those that a zygote may import ahead: no component's, and nothing a guest made up."""
-    if not names or plan is None:
+    if plan is None:
         return ()
     known = set(plan.environment.modules) - set(plan.environment.local_modules)
     return tuple(sorted(known & set(names)))
@@ -202,7 +204,7 @@ def _answered(machine: Machine, end: Conclusion, answer: bytes, seen: Circumstan
         peak_bytes=peak_bytes,
         timings=timings,
         coerced=found.coerced,
-        imported=_of_registries(found.imported, seen.plan),
+        imported=_of_registries(found.imported, seen.plan) if found.imported else (),
     )
 
 

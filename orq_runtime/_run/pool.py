@@ -27,7 +27,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from orq_runtime._dataclass import replace
 from orq_runtime._run.ceiling import Ceiling
 from orq_runtime._run.cgroup import Leaf
-from orq_runtime._run.entry import Child, Entry, Parent, Short
+from orq_runtime._run.entry import Child, Due, Entry, Parent, Short
 from orq_runtime.errors import NeverStarted, RequestError, SandboxError
 from orq_runtime.model.keeps import Keeps
 from orq_runtime.model.stats import Stats
@@ -243,15 +243,16 @@ class Pool(Generic[K, C]):
         finally:
             entry.lock.release()
 
-    def keep(self) -> float | None:
+    def keep(self) -> Due:
         """Retire what is idle, or too much; when to do so next."""
-        self._settle()
+        more = self._settle()
         now = self._clock()
         weigh_at = self._lighten(now)
         if now >= self._due or self._is_crowded:
             self._retire_idle(now)
         due = self._due if self._entries else None
-        return min((one for one in (due, weigh_at) if one is not None), default=None)
+        first = min((one for one in (due, weigh_at) if one is not None), default=None)
+        return first, more
 
     def _retire_idle(self, now: float) -> None:
         entries = self._by_use()
@@ -302,16 +303,19 @@ class Pool(Generic[K, C]):
         with self._lock:
             return sorted(self._entries.items(), key=lambda item: item[1].used)
 
-    def _settle(self) -> None:
-        """Hear what zygotes have to say, before a claim has to."""
+    def _settle(self) -> set[int]:
+        """Hear what zygotes have to say, before a claim has to; where more is to come."""
+        more: set[int] = set()
         for entry in self._all():
             if entry.lock.acquire(blocking=False):
                 try:
                     with contextlib.suppress(SandboxError):  # the next claim finds out, says why
                         if entry.zygote is not None:
-                            entry.zygote.settle()
+                            more.add(entry.zygote.settle())
                 finally:
                     entry.lock.release()
+        more.discard(-1)
+        return more
 
     def _retire(self, what: K, entry: Entry[C]) -> bool:
         if not entry.lock.acquire(blocking=False):

@@ -72,6 +72,8 @@ class Slot:
         self._sent = -1
         self._came = -1
         self._left = memoryview(b"")
+        self._end = select.poll()
+        self._end.register(pidfd, select.POLLIN)
 
     def serves(self, about: bytes) -> bool:
         """Whether the child may get a request about this: it was told of nothing else."""
@@ -178,17 +180,19 @@ class Slot:
         """Send on; False once nothing is left to send, or nobody is there to read it."""
         while self._left:
             try:
-                self._left = self._left[self._send(self._left) :]
+                if self._sent >= 0:
+                    count = self._send_along(self._left)
+                else:
+                    count = os.write(self.channel.host("request"), self._left)
+                self._left = self._left[count:]
             except BlockingIOError:
                 return True
             except OSError:  # the step is gone; how is init's to say
                 self._left = memoryview(b"")
         return False
 
-    def _send(self, message: memoryview) -> int:
+    def _send_along(self, message: memoryview) -> int:
         """Write what fits, the file with the first bytes; how much that was. Raises OSError."""
-        if self._sent < 0:
-            return os.write(self.channel.host("request"), message)
         line = socket.socket(fileno=self.channel.host("request"))
         try:
             line.settimeout(0)  # whatever the program's default is
@@ -209,10 +213,12 @@ class Slot:
     def hear_result(self, size: int) -> tuple[bytes, int]:
         """Read from the step: bytes, and how many descriptors came. Raises OSError.
 
-        The first that comes is kept, until it is taken.
+        What it has said of its progress was there before it, and comes first. The first descriptor
+        that comes is kept, until it is taken.
         """
         chunk, ancillary, _, _ = self.channel.result.recvmsg(size, _ROOM, socket.MSG_CMSG_CLOEXEC)
-        return chunk, self._kept(ancillary) if ancillary else 0
+        count = self._kept(ancillary) if ancillary else 0
+        return self.hear_marks() + chunk if chunk else chunk, count
 
     def _kept(self, ancillary: list[tuple[int, int, bytes]]) -> int:
         descriptors = array.array("i")
@@ -249,13 +255,11 @@ class Slot:
     @property
     def is_alive(self) -> bool:
         """Whether init has not ended yet."""
-        return not self.has_ended(0.0)
+        return not self._end.poll(0)
 
     def has_ended(self, patience_seconds: float) -> bool:
         """Whether init has ended, or does so in that time."""
-        poll = select.poll()
-        poll.register(self.pidfd, select.POLLIN)
-        return bool(poll.poll(patience_seconds * 1000))
+        return bool(self._end.poll(patience_seconds * 1000))
 
     def ask_to_stop(self, grace_ms: int) -> None:
         """Have init end the run: SIGTERM, and SIGKILL after the grace."""

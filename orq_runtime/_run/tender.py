@@ -6,17 +6,21 @@ Rules of this file:
    to the next child; one that does neither in time is killed.
 2. New spares are ordered after the old run was told to end and before it is waited for.
 3. At the end nothing that was given is left.
+4. What zygotes answer is heard as it comes, so that no run has to wait for it.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import select
 import threading
 import time
+from collections.abc import Collection
 from typing import Final, Protocol
 
+from orq_runtime._run.entry import Due
 from orq_runtime._run.launch import Launch
 from orq_runtime._run.slot import Slot
 
@@ -40,8 +44,10 @@ class Lends(Protocol):
         """Order what is lacking of spares."""
         ...
 
-    def keep(self) -> float | None:
-        """Called after each turn, and at the moment that it gave, if any."""
+    def keep(self) -> Due:
+        """Called after each turn, at the moment that it gave, if any, and when one of the
+        descriptors that it gave is readable.
+        """
         ...
 
 
@@ -51,6 +57,7 @@ class Tender:
     def __init__(self, pool: Lends) -> None:
         self._pool = pool
         self._due: float | None = None
+        self._heard: Collection[int] = ()
         self._given: collections.deque[tuple[Slot, Launch | None, bool] | None]
         self._given = collections.deque()
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -94,7 +101,18 @@ class Tender:
                 if pidfd in ready or until < now:
                     self._bury(pidfd, is_late=until < now)
             if not is_closing:
-                self._due = self._pool.keep()
+                self._due, heard = self._pool.keep()
+                self._hear(heard)
+
+    def _hear(self, descriptors: Collection[int]) -> None:
+        """Wake for these, and no more for those of before: they may be others' by now."""
+        for descriptor in self._heard:
+            if descriptor not in self._dying and descriptor not in self._following:
+                with contextlib.suppress(KeyError):  # it was a dead process's in between
+                    self._poll.unregister(descriptor)
+        self._heard = descriptors
+        for descriptor in descriptors:
+            self._poll.register(descriptor, select.POLLIN)
 
     def _take(self) -> bool:
         """End what was given; whether that was the last."""

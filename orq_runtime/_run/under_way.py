@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Final
 
-from orq_runtime._dataclass import dataclass, field, replace
+from orq_runtime._dataclass import replace
 from orq_runtime._run.codec import Request
 from orq_runtime._run.handover import Handover
 from orq_runtime._run.launch import Launch
@@ -15,11 +15,10 @@ from orq_runtime._run.outcome import Circumstances
 from orq_runtime._run.packing import Packing
 from orq_runtime._run.slot import Slot
 from orq_runtime.model.artifact import Wanted
-from orq_runtime.model.checks import Checks
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Start, Usage
-from orq_runtime.model.plan import RunPlan, StartMode
+from orq_runtime.model.plan import Manner, RunPlan, StartMode
 from orq_runtime.model.when import When
 
 __all__ = ["Run", "too_late"]
@@ -27,71 +26,106 @@ __all__ = ["Run", "too_late"]
 _END_SECONDS: Final = 0.5  # init has closed all that it had
 
 
-@dataclass(slots=True, kw_only=True)
 class Run:
-    """One run under way. `slot` is claimed by the driver's thread and closed by `finish`."""
+    """One run under way. `slot` is claimed by the driver's thread and closed by `finish`.
 
-    plan: RunPlan
-    launch: Launch
-    limits: Limits
-    checks: Checks
-    asked: Request | bytes
-    packing: Packing
-    seal: bytes
-    is_cold: bool
-    started_ns: int
-    start_mode: StartMode
-    handover: Handover
-    calls: bool = True
-    wanted: Wanted | None = None
-    start: Start = "warm"
-    slot: Slot | None = None
-    machine: Machine | None = None
-    sent_ns: int | None = None
-    timings: dict[str, float] = field(default_factory=dict)
+    `packing` is there where something travels beside the inputs' JSON, `handover` where that may be
+    an artifact. Moments are nanoseconds of the monotonic clock.
+    """
+
+    __slots__ = (
+        *("asked", "claimed_ns", "handover", "launch", "limits", "machine", "manner"),
+        *("packing", "plan", "prepared_ns", "queue_seconds", "seal", "sent_ns", "slot", "start"),
+        *("start_mode", "started_ns", "supplied_ns", "wanted"),
+    )
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        launch: Launch,
+        limits: Limits,
+        manner: Manner,
+        wanted: Wanted | None,
+        asked: Request | bytes | None,
+        seal: bytes,
+        *,
+        start_mode: StartMode,
+        started_ns: int,
+        supplied_ns: int,
+    ) -> None:
+        self.plan, self.launch, self.limits, self.manner = plan, launch, limits, manner
+        self.wanted, self.asked, self.seal = wanted, asked, seal
+        self.start_mode, self.started_ns, self.supplied_ns = start_mode, started_ns, supplied_ns
+        self.prepared_ns = time.monotonic_ns()
+        self.claimed_ns = 0
+        self.sent_ns: int | None = None
+        self.queue_seconds = 0.0
+        self.start: Start = "warm"
+        self.packing: Packing | None = None
+        self.handover: Handover | None = None
+        self.slot: Slot | None = None
+        self.machine: Machine | None = None
 
     @property
     def about(self) -> bytes:
         """What its child may know ahead; nothing for a command."""
         return self.asked.about if isinstance(self.asked, Request) else b""
 
-    def send(self, slot: Slot) -> None:
-        """Send the request to the child, as much of it as goes now."""
+    def send(self, slot: Slot) -> int:
+        """Send the request to the child, as much of it as goes now; when that was."""
         asked = self.asked
+        assert asked is not None, "a run is packed before it is sent"
+        self.sent_ns = sent_ns = time.monotonic_ns()
         slot.begin(asked.frame(slot.about) if isinstance(asked, Request) else asked)
+        return sent_ns
 
     def begin(self, when: When) -> None:
         """It had its turn; what is left of its time bounds it from here on."""
-        self.timings["queue"] = max(0.0, (self.started_ns - when.asked_ns) / 1e9)
+        self.queue_seconds = max(0.0, (self.started_ns - when.asked_ns) / 1e9)
         left = when.left_seconds()
         if left is not None and 0 < left < self.limits.wall_seconds:
             self.limits = replace(self.limits, wall_seconds=left)
 
+    def timings(self) -> dict[str, float]:
+        """Seconds of what there was of it so far, on the host's side."""
+        told = {
+            "queue": self.queue_seconds,
+            "supply": (self.supplied_ns - self.started_ns) / 1e9,
+            "prepare": (self.prepared_ns - self.supplied_ns) / 1e9,
+        }
+        if self.sent_ns is not None:
+            told["claim"] = (self.sent_ns - self.claimed_ns) / 1e9
+        return told
+
     def circumstances(self, isolation: str, enforced_by: Mapping[str, str]) -> Circumstances:
         """What is known of it now, beside what its machine saw."""
         wall = (time.monotonic_ns() - self.started_ns) / 1e9
-        timings = self.timings
-        timings["total"] = timings["queue"] + wall
-        slot, machine = self.slot, self.machine
-        is_over = slot is not None and (machine is None or machine.is_finished)
-        return Circumstances(
+        timings = self.timings()
+        timings["total"] = self.queue_seconds + wall
+        seen = Circumstances(
             plan=self.plan,
             is_command=self.launch.is_command,
             limits=self.limits,
-            checks=self.checks,
             start=self.start,
             isolation=isolation,
             wall_seconds=wall,
-            enforced_by=dict(enforced_by),
             timings=timings,
+            enforced_by=dict(enforced_by),
             sent_ns=self.sent_ns,
-            is_apart=self._is_apart(),
-            only_ours=self._left_nobody(),
-            blobs=-1 if slot is None else slot.take_blobs(),
-            owner=-1 if slot is None else slot.owner,
-            # a run that is handed over at its result was one process, which has said it itself
-            peak_memory_bytes=slot.leaf.peak_bytes() if slot is not None and is_over else None,
+            checks=self.manner.checks,
         )
+        if self.slot is not None:
+            self._add(seen, self.slot)
+        return seen
+
+    def _add(self, seen: Circumstances, slot: Slot) -> None:
+        machine = self.machine
+        if slot.has_blobs:
+            seen.is_apart, seen.only_ours = self._is_apart(), self._left_nobody()
+            seen.blobs, seen.owner = slot.take_blobs(), slot.owner
+        if machine is None or machine.is_finished:
+            # a run that is handed over at its result was one process, which has said it itself
+            seen.peak_memory_bytes = slot.leaf.peak_bytes()
 
     def _is_apart(self) -> bool:
         """Whether nobody outside its pid namespace can have got a file of the run's."""
@@ -117,7 +151,7 @@ def too_late(
 ) -> Outcome:
     """The outcome of a run whose time was over before it had a child."""
     waited = (time.monotonic_ns() - when.asked_ns) / 1e9
-    timings = {"queue": waited} if run is None else run.timings
+    timings = {"queue": waited} if run is None else run.timings()
     return Outcome(
         verdict="timeout",
         failure=Failure(message=f"the run had not begun after {waited:.3g} s, which was too late"),

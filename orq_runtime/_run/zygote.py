@@ -122,13 +122,15 @@ class Zygote:
         """Whether `take` would not wait: the zygote has answered an order, or is gone."""
         return bool(self._forked) or (bool(self._ordered) and self._is_readable(0.0))
 
-    def settle(self) -> None:
+    def settle(self) -> int:
         """Hear of the children that are forked by now, so that `take` need not. Does not wait.
 
+        A descriptor that is readable when there is more to hear; -1 when there is none to come.
         Raises `NeverStarted` when the zygote is gone.
         """
         while self._ordered and self._is_readable(0.0):
             self._forked.append(self._next())
+        return self._control.fileno() if self._ordered else -1
 
     def order(self, leaf: Leaf, about: bytes = b"") -> None:
         """Have a child forked, without waiting. The leaf is ours from now on.

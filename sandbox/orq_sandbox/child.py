@@ -153,5 +153,3 @@ def _arrange(channel: Channel) -> None:
         ends = [os.dup(descriptor) for descriptor in ends]
     for number, descriptor in enumerate(ends, 1):
         os.dup2(descriptor, number, number < _REQUEST)
-
-

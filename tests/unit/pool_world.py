@@ -98,12 +98,13 @@ class _FakeZygote:
             raise NeverStarted("the zygote is gone")
         self._ordered.append(about)
 
-    def settle(self) -> None:
+    def settle(self) -> int:
         assert not self.is_closed, "a word expected of a zygote that was ended"
         self._meet_fate()
         if self._is_dead and self._ordered:
             self._ordered.pop(0)
             raise NeverStarted("the zygote is gone")
+        return 7 if self._ordered and self._world.chance(0.2) else -1
 
     def take(self) -> _FakeChild:
         assert not self.is_closed, "a child taken from a zygote that was ended"
@@ -172,7 +173,7 @@ class _FakeTender:
                 self._world.children.append(child)
                 self._following.append((child, what))
             self._pool.refill(what)
-        self.due = self._pool.keep()
+        self.due, _ = self._pool.keep()
 
     def _receive(self, child: _FakeChild, what: str) -> None:
         is_well = child.is_alive and not self._world.chance(0.1)
