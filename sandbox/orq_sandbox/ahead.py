@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-1. Compiling executes nothing of the step's. Its module is executed ahead of a request only where
-   the caller asked for that (`bind`).
+1. Making its module and compiling its code executes nothing of the step's. The module is executed
+   ahead of a request only where the caller asked for that (`bind`).
 2. What goes wrong ahead of the request is told with its answer, as if it had gone wrong then.
 """
 
@@ -29,8 +29,7 @@ class Ahead:
         self._rooms = rooms
         self.modules = len(sys.modules)
         self._about: typing.Dict[str, typing.Any] = {}
-        self._spec: typing.Any = None
-        self._code: typing.Any = None
+        self._made: typing.Optional[load.Module] = None
         self._function: typing.Optional[typing.Callable] = None
         self._error: typing.Optional[BaseException] = None
 
@@ -39,13 +38,9 @@ class Ahead:
         self._about = about
         self._settle(about)
         try:
+            self._made = load.made(about["file"], about["source"], about["roots"])
             if about.get("bind"):
                 self._function = self._found(about)
-            elif about["source"] is not None:
-                self._code = load.compiled(about["source"])
-            else:
-                self._spec = load.located(about["file"], about["roots"])
-                self._code = self._spec.loader.get_code(self._spec.name)
         except BaseException as error:  # it is the step's, and told when somebody asks
             self._error = error if about.get("bind") else None
 
@@ -58,7 +53,7 @@ class Ahead:
         if "function" not in request:
             return {**self._about, **request}
         self._settle(request)
-        self._spec = self._code = self._function = self._error = None
+        self._made = self._function = self._error = None
         return request
 
     def function(self, asked: typing.Dict[str, typing.Any]) -> typing.Callable:
@@ -68,11 +63,8 @@ class Ahead:
         return self._function or self._found(asked)
 
     def _found(self, asked: typing.Dict[str, typing.Any]) -> typing.Callable:
-        if asked["source"] is None:
-            module = load.load_file(asked["file"], asked["roots"], self._spec, self._code)
-        else:
-            module = load.load_source(asked["source"], self._code)
-        return load.function_of(module, asked["function"])
+        made = self._made or load.made(asked["file"], asked["source"], asked["roots"])
+        return load.function_of(load.executed(made), asked["function"])
 
     def _settle(self, asked: typing.Dict[str, typing.Any]) -> None:
         """Make this process the run's: its variables and its import roots."""

@@ -25,40 +25,40 @@ _MOST_IMPORTED = 16
 _NOT_PLAIN = ("checks", "purpose", "blobs")
 
 
-_now = time.monotonic  # as it is before a step may have put another in its place
+_now = time.monotonic  # as these are before a step may have put others in their place
+_write = os.write
 _PHASES = ("decode", "load", "bind", "check", "call", "check_result", "encode")
+_BEGAN = wire.frame(wire.BEGAN)
 
 
 class _Clock:
-    """Seconds between named moments, what was coerced, and how much a failure may tell.
+    """When each phase ended, what was coerced, and how much a failure may tell.
 
-    `received` is when it starts, by the clock that the host has too. What was `spent` on converting
-    is no part of checking.
+    `marks` are moments by the clock that the host has too: when the request was received, and the
+    ends of the phases so far, in their order. What was `spent` on converting is not checking.
     """
 
     def __init__(self) -> None:
-        self._last = _now()
-        self.laps: dict = {"received": self._last}
+        self.marks: typing.List[float] = [_now()]
         self.spent = [0.0]
         self.shows_locals = False
         self.modules = 1 << 30
         self.coerced: list = []
 
-    def lap(self, name: str) -> None:
-        now = _now()
-        seconds = now - self._last
-        self._last = now
-        if name == "check":
-            self.laps["convert"] = self.spent[0]
-            seconds -= self.spent[0]
-        self.laps[name] = seconds
-
     def stop(self) -> None:
         """The phase that is under way ends here, and no other follows."""
-        for name in _PHASES:
-            if name not in self.laps:
-                self.lap(name)
-                return
+        if len(self.marks) <= len(_PHASES):
+            self.marks.append(_now())
+
+    def laps(self) -> dict:
+        """Seconds by phase."""
+        laps = {"received": self.marks[0]}
+        for name, start, end in zip(_PHASES, self.marks, self.marks[1:]):
+            if name == "check":
+                laps["convert"] = self.spent[0]
+                start += self.spent[0]
+            laps[name] = end - start
+        return laps
 
 
 class Files:
@@ -83,7 +83,7 @@ def answer(
     seal, body = frame[: wire.SEAL_BYTES], memoryview(frame)[wire.SEAL_BYTES :]
     try:
         value = _run(json, body, mark, folder, clock, files, ahead)
-        return wire.frame(wire.RESULT, seal, _company(), *value)
+        return wire.frame(wire.RESULT, seal, *value)
     except Refusal as refusal:
         verdict, said = refusal.verdict, refusal.body
     except ModuleNotFoundError as error:
@@ -94,9 +94,10 @@ def answer(
     except BaseException as error:  # the child's top level: every exception becomes data
         verdict = limit_of(error, is_all_disk_ours=is_all_disk_ours) or "raised"
         said = _described(error, shows_locals=clock.shows_locals)
-    clock.stop()
     files.goes = -1
-    said.update(verdict=verdict, timings=clock.laps)
+    clock.stop()
+    laps = clock.laps()
+    said.update(verdict=verdict, timings=laps)
     if clock.coerced:
         said["coerced"] = clock.coerced[:_MOST_COERCED]
     try:
@@ -105,7 +106,7 @@ def answer(
         body = b""
     if not 0 < len(body) < _LONGEST_FAILURE:
         message = ascii(said["message"])
-        body = json.dumps({"verdict": verdict, "message": message, "timings": clock.laps})
+        body = json.dumps({"verdict": verdict, "message": message, "timings": laps})
     return wire.frame(wire.FAILURE, seal + body)
 
 
@@ -127,22 +128,23 @@ def _run(
     ahead: Ahead,
 ) -> _Pieces:
     clock.modules = ahead.modules
+    lap = clock.marks.append
     asked = ahead.asked(encode.decode(json, body))
     inputs = asked["inputs"]
     clock.shows_locals = asked.get("locals", False)
-    clock.lap("decode")
+    lap(_now())
     function = ahead.function(asked)
-    clock.lap("load")
+    lap(_now())
     checks = asked.get("checks") or _STRICT
     call = None
     is_plain = asked.keys().isdisjoint(_NOT_PLAIN)
     if not is_plain or not direct.fits(function, inputs):
         call = _call(function, checks, clock, is_large="blobs" in asked)
-        clock.lap("bind")
+        lap(_now())
         if "purpose" in asked:
             document = _answer_without_call(json, asked, call)
             clock.coerced = call.coerced
-            clock.lap("check")
+            lap(_now())
             return _body(json, document, clock)
         if "blobs" in asked:
             parcel = later.part("parcel")  # only for large values
@@ -151,18 +153,20 @@ def _run(
         positional, inputs = call.bind(inputs)
         clock.coerced = call.coerced
     else:
-        clock.lap("bind")
+        lap(_now())
         positional = []
     del asked
-    clock.lap("check")
-    send(mark, wire.frame(wire.BEGAN))
+    lap(_now())
+    _write(mark, _BEGAN)
     value = _collected(function(*positional, **inputs))
-    clock.lap("call")
+    lap(_now())
     if call is not None or not direct.is_result(function, value):
         (call or _call(function, checks, clock)).check_result(value)
-    clock.lap("check_result")
-    document, blobs = _encoded(json, value, files, folder, allow_nan=checks[2] == "allow")
-    clock.lap("encode")
+    lap(_now())
+    document, blobs = encode.encode_plain(json, value), None
+    if not document:
+        document, blobs = _encoded(json, value, files, folder, allow_nan=checks[2] == "allow")
+    lap(_now())
     return _body(json, document, clock, blobs)
 
 
@@ -224,8 +228,10 @@ def _imported(count: int) -> typing.List[str]:
 def _body(
     json: typing.Any, document: bytes, clock: _Clock, blobs: typing.Optional[dict] = None
 ) -> _Pieces:
-    """A RESULT's, around the value's document."""
-    about = {"timings": clock.laps, "usage": _usage()}
+    """A RESULT's, behind the seal, around the value's document."""
+    mine = resource.getrusage(resource.RUSAGE_SELF)
+    theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
+    about = {"timings": clock.laps(), "usage": _usage(mine, theirs)}
     if blobs is not None:
         about["blobs"] = blobs
     if clock.coerced:
@@ -233,7 +239,8 @@ def _body(
     if len(sys.modules) > clock.modules + 1 and (imported := _imported(clock.modules)):
         about["imported"] = imported
     value = memoryview(document)[1:]
-    return document[:1], json.dumps(about)[:-1], b',"value":', value, b"}"
+    company = _company(theirs)
+    return company, document[:1], json.dumps(about)[:-1], b',"value":', value, b"}"
 
 
 def _answer_without_call(json: typing.Any, asked: dict, call: typing.Any) -> bytes:
@@ -245,9 +252,9 @@ def _answer_without_call(json: typing.Any, asked: dict, call: typing.Any) -> byt
     return encode.PLAIN + b"null"
 
 
-def _company() -> bytes:
+def _company(theirs: resource.struct_rusage) -> bytes:
     """Whether nothing that this process started can be left: the outcome need not wait for it."""
-    if resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt:  # it has buried a child
+    if theirs.ru_minflt:  # it has buried a child
         return wire.IN_COMPANY
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -256,10 +263,8 @@ def _company() -> bytes:
     return wire.IN_COMPANY
 
 
-def _usage() -> dict:
+def _usage(mine: resource.struct_rusage, theirs: resource.struct_rusage) -> dict:
     """What this process and its dead children have used: init knows more, but only later."""
-    mine = resource.getrusage(resource.RUSAGE_SELF)
-    theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = mine.ru_utime + mine.ru_stime + theirs.ru_utime + theirs.ru_stime
     return {"cpu_seconds": seconds, "peak_kib": max(mine.ru_maxrss, theirs.ru_maxrss)}
 

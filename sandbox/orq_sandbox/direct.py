@@ -35,7 +35,8 @@ def fits(function: typing.Any, inputs: typing.Dict[str, typing.Any]) -> bool:
     names = code.co_varnames[: count + code.co_kwonlyargcount]
     defaults, named = function.__defaults__ or (), function.__kwdefaults__ or {}
     annotations = function.__annotations__
-    if not _is_known(annotations.get("return", _ANYTHING), 0):
+    returns = annotations.get("return", _ANYTHING)
+    if not (type(returns) is type and returns in _PLAIN) and not _is_known(returns, 0):
         return False
     given = 0
     for place, name in enumerate(names):
@@ -50,14 +51,17 @@ def fits(function: typing.Any, inputs: typing.Dict[str, typing.Any]) -> bool:
             value = named[name]
         else:
             return False
-        if not _is(annotations.get(name, _ANYTHING), value, 0):
+        annotation = annotations.get(name, _ANYTHING)
+        is_plainly = annotation is type(value) and annotation in _PLAIN
+        if not is_plainly and not _is(annotation, value, 0):
             return False
     return given == len(inputs)
 
 
 def is_result(function: typing.Any, value: object) -> bool:
     """Whether what a function that `fits` gave is plainly of the type it names."""
-    return _is(function.__annotations__.get("return", _ANYTHING), value, 0)
+    returns = function.__annotations__.get("return", _ANYTHING)
+    return (returns is type(value) and returns in _PLAIN) or _is(returns, value, 0)
 
 
 def _is_known(annotation: typing.Any, depth: int) -> bool:
@@ -84,9 +88,11 @@ def _is(annotation: typing.Any, value: typing.Any, depth: int) -> bool:
         return value is None
     if annotation is kind:
         return kind in _PLAIN or kind in _WHOLE
+    origin, args = _parts(annotation)
+    if origin is list and len(args) == 1 and type(args[0]) is type and args[0] in _PLAIN:
+        return kind is list and set(map(type, value)) <= {args[0]}
     if not _is_known(annotation, depth):
         return False
-    origin, args = _parts(annotation)
     if origin is list:
         return kind is list and _all_are(args[0], value, depth)
     if origin is dict:

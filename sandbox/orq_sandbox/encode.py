@@ -23,7 +23,7 @@ from orq_sandbox import later, scalars
 from orq_sandbox.failure import Refusal, shown
 from orq_sandbox.nature import held, simple
 
-__all__ = ["BIG", "PLAIN", "Beside", "decode", "encode"]
+__all__ = ["BIG", "PLAIN", "Beside", "decode", "encode", "encode_plain"]
 
 PLAIN = b"J"
 BIG = b"B"
@@ -113,6 +113,19 @@ class Beside:
         """Forget what was put aside: the value is gone through again."""
         if self.packing is not None:
             self.packing.clear()
+
+
+def encode_plain(json: typing.Any, value: object) -> bytes:
+    """The marked JSON of what is JSON's own already, as most results are; nothing for all else."""
+    if _holds_long_text(value):
+        return b""
+    try:
+        text = json.dumps(
+            value, option=json.OPT_PASSTHROUGH_DATETIME | json.OPT_PASSTHROUGH_DATACLASS
+        )
+    except (TypeError, ValueError, RecursionError):
+        return b""
+    return b"" if b"null" in text else PLAIN + text
 
 
 def encode(

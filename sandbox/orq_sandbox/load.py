@@ -16,54 +16,60 @@ import typing
 
 from orq_sandbox.failure import Refusal
 
-__all__ = ["compiled", "forget_source", "function_of", "load_file", "load_source", "located"]
+__all__ = ["Module", "executed", "forget_source", "function_of", "made"]
 
 SOURCE_FILE = "<step>"
 
 
-def compiled(source: str) -> types.CodeType:
-    """The code of a text, which executes nothing. Raises what compiling raises."""
-    return compile(source, SOURCE_FILE, "exec", dont_inherit=True)
+class Module(typing.NamedTuple):
+    """A module as it is before its code runs. Without `code` its loader executes it."""
+
+    module: types.ModuleType
+    code: typing.Any
 
 
-def located(file: str, roots: typing.List[str]) -> typing.Any:
-    """The module spec of a file, with a loader. Raises `Refusal` if it is no Python file."""
+def made(
+    file: typing.Optional[str], source: typing.Optional[str], roots: typing.List[str]
+) -> Module:
+    """The step's module, which others may import from now on; nothing of it is executed.
+
+    Raises `Refusal` if its file is missing, and what compiling raises.
+    """
+    return _of_source(source) if source is not None else _of_file(str(file), roots)
+
+
+def _of_file(file: str, roots: typing.List[str]) -> Module:
+    try:
+        with open(file, "rb"):
+            pass
+    except OSError as error:
+        raise Refusal("not_found", _unreadable(file, error)) from None
     name = _module_name(file, roots)
+    spec: typing.Any
     if file.endswith(".py") and not file.endswith("/__init__.py"):  # what nearly all of them are
         loader = importlib.machinery.SourceFileLoader(name, file)
-        return importlib.util.spec_from_file_location(
+        spec = importlib.util.spec_from_file_location(
             name, file, loader=loader, submodule_search_locations=None
         )
-    spec = importlib.util.spec_from_file_location(name, file)
+    else:
+        spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise Refusal("not_found", "not a Python file: `%s`" % file)
-    return spec
-
-
-def load_file(
-    file: str, roots: typing.List[str], spec: typing.Any = None, code: typing.Any = None
-) -> types.ModuleType:
-    """Execute the file as a module; its `spec` and `code`, if they are known, as they are.
-
-    Raises `Refusal` if it is missing, or what its code raises.
-    """
-    if code is None:
-        try:
-            with open(file, "rb"):
-                pass
-        except OSError as error:
-            raise Refusal("not_found", _unreadable(file, error)) from None
-    if spec is None:
-        spec = located(file, roots)
+    code = spec.loader.get_code(name)
     module = importlib.util.module_from_spec(spec)
     module.__package__ = spec.name.rpartition(".")[0]
     sys.path.insert(0, os.path.dirname(file))
-    sys.modules[spec.name] = module
-    if code is None:
-        spec.loader.exec_module(module)
+    sys.modules[name] = module
+    return Module(module, code)
+
+
+def executed(made: Module) -> types.ModuleType:
+    """The module, when its code has run. Raises what that raises."""
+    if made.code is None:  # one that was compiled by other means
+        made.module.__spec__.loader.exec_module(made.module)
     else:
-        exec(code, module.__dict__)
-    return module
+        exec(made.code, made.module.__dict__)
+    return made.module
 
 
 def _unreadable(file: str, error: OSError) -> str:
@@ -96,21 +102,20 @@ def _module_name(file: str, roots: typing.List[str]) -> str:
     return "step_" + stem if is_taken else name
 
 
-def load_source(source: str, code: typing.Any = None) -> types.ModuleType:
-    """Execute code given as text, or compiled, as the module `step`. Raises what it raises."""
+def _of_source(source: str) -> Module:
     import linecache  # start-up budget: with files nothing needs it but a failure
 
+    code = compile(source, SOURCE_FILE, "exec", dont_inherit=True)
     lines = source.splitlines(True)
     linecache.cache[SOURCE_FILE] = (len(source), None, lines, SOURCE_FILE)
     module = types.ModuleType("step")
     module.__file__ = SOURCE_FILE
     sys.modules["step"] = module
-    exec(code or compiled(source), module.__dict__)
-    return module
+    return Module(module, code)
 
 
 def forget_source() -> None:
-    """Undo what `load_source` left in the caches of this process."""
+    """Undo what a module made of a text left in the caches of this process."""
     sys.modules.pop("step", None)
     linecache: typing.Any = sys.modules.get("linecache")
     if linecache is not None:
