@@ -46,7 +46,8 @@ class Ahead:
 
     def rehearse(self, about: typing.Dict[str, typing.Any], code: typing.Any) -> None:
         """Expect a request for a step whose code is there already. This process is nobody's yet."""
-        self._about, self._code = about, code
+        self._about = about
+        self._made = load.made(None, about["source"], [], code)
 
     def asked(self, request: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
         """The whole request: one that says nothing of the step is for the one that is expected."""

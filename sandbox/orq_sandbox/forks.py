@@ -42,6 +42,16 @@ def fork() -> int:
     """Fork, and have packages hear of it."""
     _is_ours[0] = is_alone()
     try:
-        return os.fork()
+        pid = os.fork()
     finally:
         _is_ours[0] = False
+    if pid == 0 and "threading" in sys.modules:
+        _renumber(sys.modules["threading"])
+    return pid
+
+
+def _renumber(threading: typing.Any) -> None:
+    """Have the one thread know the number that the kernel has given it anew."""
+    renumber = getattr(threading.main_thread(), "_set_native_id", None)
+    if renumber is not None:
+        renumber()

@@ -16,7 +16,7 @@ import typing
 
 from orq_sandbox.failure import Refusal
 
-__all__ = ["Module", "executed", "forget_source", "function_of", "made"]
+__all__ = ["Module", "compiled", "executed", "forget_source", "function_of", "made"]
 
 SOURCE_FILE = "<step>"
 
@@ -28,14 +28,23 @@ class Module(typing.NamedTuple):
     code: typing.Any
 
 
+def compiled(source: str) -> types.CodeType:
+    """The code of a text, which executes nothing. Raises what compiling raises."""
+    return compile(source, SOURCE_FILE, "exec", dont_inherit=True)
+
+
 def made(
-    file: typing.Optional[str], source: typing.Optional[str], roots: typing.List[str]
+    file: typing.Optional[str],
+    source: typing.Optional[str],
+    roots: typing.List[str],
+    code: typing.Any = None,
 ) -> Module:
     """The step's module, which others may import from now on; nothing of it is executed.
 
-    Raises `Refusal` if its file is missing, and what compiling raises.
+    `code` is that of a text, if it is known. Raises `Refusal` if the step's file is missing, and
+    what compiling raises.
     """
-    return _of_source(source) if source is not None else _of_file(str(file), roots)
+    return _of_source(source, code) if source is not None else _of_file(str(file), roots)
 
 
 def _of_file(file: str, roots: typing.List[str]) -> Module:
@@ -102,10 +111,10 @@ def _module_name(file: str, roots: typing.List[str]) -> str:
     return "step_" + stem if is_taken else name
 
 
-def _of_source(source: str) -> Module:
+def _of_source(source: str, code: typing.Any) -> Module:
     import linecache  # start-up budget: with files nothing needs it but a failure
 
-    code = compile(source, SOURCE_FILE, "exec", dont_inherit=True)
+    code = code or compiled(source)
     lines = source.splitlines(True)
     linecache.cache[SOURCE_FILE] = (len(source), None, lines, SOURCE_FILE)
     module = types.ModuleType("step")

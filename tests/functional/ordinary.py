@@ -49,6 +49,15 @@ file = open('mm', 'w+b')
 file.write(b'x' * 99)
 file.flush()
 assert mmap.mmap(file.fileno(), 0)[0:1] == b'x'""",
+    "thread-numbers": """
+import os, threading
+assert threading.main_thread().native_id == threading.get_native_id() == os.getpid()
+assert threading.main_thread() is threading.current_thread() and threading.active_count() == 1
+workers = [threading.Thread(target=os.getpid) for _ in range(3)]
+for one in workers: one.start()
+for one in workers: one.join()
+if os.fork() == 0: os._exit(threading.main_thread().native_id != os.getpid())
+assert os.wait()[1] == 0""",
     "anonymous-mmap": "import mmap; m = mmap.mmap(-1, 1 << 20); m[0] = 1",
     "zipfile": """
 import zipfile
