@@ -153,7 +153,7 @@ for pid, group in ((1, 1), (1, 0), (0, 1)): tried(lambda: os.setpgid(pid, group)
 CARELESS: Final = """
 (wall,) = [it for it in gc.get_objects()
            if isinstance(it, type) and it.__name__ == "NamespacesWall"]
-wall.renew_init = lambda self, run: self._rooms
+wall.renew_init = lambda self, run: ("/run/work", "/tmp")
 init.Init._kill_all = lambda self: setattr(self, "_is_alone", True)
 """
 """After `poison.PRELUDE`: in such a zygote inits clear up nothing, and what is left shows."""
