@@ -44,10 +44,9 @@ class Ahead:
         except BaseException as error:  # it is the step's, and told when somebody asks
             self._error = error if about.get("bind") else None
 
-    def rehearse(self, about: typing.Dict[str, typing.Any], code: typing.Any) -> None:
-        """Expect a request for a step whose code is there already. This process is nobody's yet."""
-        self._about = about
-        self._made = load.made(None, about["source"], [], code)
+    def rehearse(self, about: typing.Dict[str, typing.Any], made: load.Module) -> None:
+        """Expect a request for a step whose module is there. This process is nobody's yet."""
+        self._about, self._made = about, made
 
     def asked(self, request: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
         """The whole request: one that says nothing of the step is for the one that is expected."""

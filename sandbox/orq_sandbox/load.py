@@ -34,17 +34,13 @@ def compiled(source: str) -> types.CodeType:
 
 
 def made(
-    file: typing.Optional[str],
-    source: typing.Optional[str],
-    roots: typing.List[str],
-    code: typing.Any = None,
+    file: typing.Optional[str], source: typing.Optional[str], roots: typing.List[str]
 ) -> Module:
     """The step's module, which others may import from now on; nothing of it is executed.
 
-    `code` is that of a text, if it is known. Raises `Refusal` if the step's file is missing, and
-    what compiling raises.
+    Raises `Refusal` if its file is missing, and what compiling raises.
     """
-    return _of_source(source, code) if source is not None else _of_file(str(file), roots)
+    return _of_source(source) if source is not None else _of_file(str(file), roots)
 
 
 def _of_file(file: str, roots: typing.List[str]) -> Module:
@@ -75,7 +71,8 @@ def _of_file(file: str, roots: typing.List[str]) -> Module:
 def executed(made: Module) -> types.ModuleType:
     """The module, when its code has run. Raises what that raises."""
     if made.code is None:  # one that was compiled by other means
-        made.module.__spec__.loader.exec_module(made.module)
+        spec: typing.Any = made.module.__spec__
+        spec.loader.exec_module(made.module)
     else:
         exec(made.code, made.module.__dict__)
     return made.module
@@ -111,10 +108,10 @@ def _module_name(file: str, roots: typing.List[str]) -> str:
     return "step_" + stem if is_taken else name
 
 
-def _of_source(source: str, code: typing.Any) -> Module:
+def _of_source(source: str) -> Module:
     import linecache  # start-up budget: with files nothing needs it but a failure
 
-    code = code or compiled(source)
+    code = compiled(source)
     lines = source.splitlines(True)
     linecache.cache[SOURCE_FILE] = (len(source), None, lines, SOURCE_FILE)
     module = types.ModuleType("step")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import types
 import typing
 
 from orq_sandbox import encode, load, wire
@@ -23,11 +24,14 @@ from orq_sandbox.answer import Files, answer
 
 __all__ = ["get_ready", "is_awaited", "warm_up"]
 
-_CANNED_SOURCES = (  # one that is bound directly, one that is bound in full
+_INTEGERS = "list[int]" if sys.version_info >= (3, 9) else "list"
+_PLAIN = "def f(n: int, xs: %s = []) -> int:\n    return n\n" % _INTEGERS  # it is bound directly
+_CANNED_SOURCES = (
+    _PLAIN,
     "from typing import List\ndef f(n: int, xs: List[int] = []) -> int:\n    return n\n",
     "from typing import Sequence\ndef f(n: 'int', xs: Sequence[int]) -> int:\n    return n\n",
 )
-_ABOUT = {"file": None, "function": "f", "roots": [], "environ": {}}
+_ABOUT = {"file": None, "source": None, "function": "f", "roots": [], "environ": {}}
 _INPUTS = {"n": 1, "xs": [1, 2]}
 _TIMES = 8
 _PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # as flags of an enum they are added by Python
@@ -37,36 +41,32 @@ _ready: list = []  # a zygote's, for its children
 
 def get_ready(json: typing.Any) -> None:
     """In a zygote: do what each child would have to do, for memory that is written to is dear."""
-    told = [_told(json, source) for source in _CANNED_SOURCES]
+    told = _told(json)
     whole = [_whole(json, source) for source in _CANNED_SOURCES]
     for _ in range(_TIMES):
-        for canned in (*whole, *told):
+        for canned in (*whole, told):
             _rehearse(json, ("/", "/"), canned)
-    _ready[:] = told[:1]
+    _ready[:] = [told]
 
 
 def warm_up(
     json: typing.Any, rooms: typing.Tuple[str, str], has_time: typing.Callable[[], bool]
 ) -> None:
     """Serve a request of our own, if there is time."""
-    for canned in _ready or [_told(json, _CANNED_SOURCES[0])]:
+    for canned in _ready or [_told(json)]:
         if has_time():
             _rehearse(json, rooms, canned)
 
 
 class _Canned:
-    """A request, and what is known of its step by then."""
+    """A request; with `code`, one for a step that is expected, and whose code this is."""
 
-    def __init__(
-        self, frame: bytes, about: typing.Optional[dict] = None, code: typing.Any = None
-    ) -> None:
-        self.frame, self.about, self.code = frame, about, code
+    def __init__(self, frame: bytes, code: typing.Any = None) -> None:
+        self.frame, self.code = frame, code
 
 
-def _told(json: typing.Any, source: str) -> _Canned:
-    """A request as it comes to a child that expects it."""
-    about = {**_ABOUT, "source": source}
-    return _Canned(_frame(json, {"inputs": _INPUTS}), about, load.compiled(source))
+def _told(json: typing.Any) -> _Canned:
+    return _Canned(_frame(json, {"inputs": _INPUTS}), load.compiled(_PLAIN))
 
 
 def _whole(json: typing.Any, source: str) -> _Canned:
@@ -79,16 +79,13 @@ def _frame(json: typing.Any, request: dict) -> bytes:
 
 def _rehearse(json: typing.Any, rooms: typing.Tuple[str, str], canned: _Canned) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    roots, modules = len(sys.path), len(sys.modules)  # a copy would write to all that is in them
     ahead = Ahead(rooms)
-    if canned.about is not None:
-        ahead.rehearse(canned.about, canned.code)
+    if canned.code is not None:
+        ahead.rehearse(_ABOUT, load.Module(types.ModuleType("canned"), canned.code))
     answer(json, canned.frame, nowhere, rooms[1], Files(), ahead)
     os.close(nowhere)
-    del sys.path[roots:]
-    while len(sys.modules) > modules:
-        sys.modules.popitem()
-    load.forget_source()
+    if canned.code is None:
+        load.forget_source()
 
 
 def is_awaited(request: socket.socket) -> bool:
