@@ -69,7 +69,7 @@ def serve(place: Place, channel: Channel, json: typing.Any) -> None:
         kernel.adopt_orphans()
         init = Init(place, channel.status, json)
         init.begin(channel)
-        while init.watch():
+        while init.watch() and place.goes_on:
             init.renew()
         init.report()
         os._exit(0)

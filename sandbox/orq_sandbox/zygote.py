@@ -69,9 +69,9 @@ def serve(
             if order is None:
                 break
             run, numbers = order
-            inits.add(
-                _spawn(child.Place(wall, run, numbers[5:], is_spare=True), numbers, control, json)
-            )
+            # one that lacks what later ones have is not to be there for long
+            place = child.Place(wall, run, numbers[5:], is_spare=True, goes_on=is_settled)
+            inits.add(_spawn(place, numbers, control, json))
     _end_all()
     os._exit(0)
 
