@@ -11,7 +11,7 @@ import os
 import struct
 import typing
 
-from orq_sandbox.confine.syscalls import call, text
+from orq_sandbox.confine.syscalls import Call, call, make, ready, text
 
 __all__ = [
     "RUN_MOUNT_FLAGS",
@@ -52,7 +52,17 @@ def _mount(
     flags: int = 0,
     options: typing.Optional[str] = None,
 ) -> None:
-    call("mount", text(source), text(target), text(kind), flags, text(options))
+    make([_mounting(source, target, kind, flags, options)])
+
+
+def _mounting(
+    source: str,
+    target: str,
+    kind: typing.Optional[str],
+    flags: int,
+    options: typing.Optional[str] = None,
+) -> Call:
+    return ready("mount", text(source), text(target), text(kind), flags, text(options))
 
 
 def make_private() -> None:
@@ -147,22 +157,22 @@ def run_mount(
     mode: int,
     executable: bool,
     has_large_pages: bool = False,
-) -> None:
-    """A run's own file system in memory."""
+) -> Call:
+    """What mounts a run's own file system in memory."""
     options = "size=%d,nr_inodes=%d,mode=%04o" % (size, inodes, mode)
     if has_large_pages:
         options += _LARGE_PAGES
-    _mount("tmpfs", target, "tmpfs", _RUN_TMPFS | (0 if executable else _NOEXEC), options)
+    return _mounting("tmpfs", target, "tmpfs", _RUN_TMPFS | (0 if executable else _NOEXEC), options)
 
 
-def run_bind(source: str, target: str, *, whole: bool = False) -> None:
-    """Show what is at one place of a run at another; `whole`: with all that is mounted in it."""
-    _mount(source, target, None, _BIND | (_REC if whole else 0))
+def run_bind(source: str, target: str) -> Call:
+    """What shows at one place of a run what is at another."""
+    return _mounting(source, target, None, _BIND)
 
 
-def run_proc(target: str) -> None:
-    """The processes of this pid namespace that may be looked into; nothing in it can be written."""
-    _mount("proc", target, "proc", _RUN_PROC, "hidepid=2")
+def run_proc(target: str) -> Call:
+    """What shows the processes of a pid namespace that may be looked into; none can be changed."""
+    return _mounting("proc", target, "proc", _RUN_PROC, "hidepid=2")
 
 
 def zygote_proc(target: str) -> None:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import binascii
 import os
-import stat
 import typing
 
-from orq_sandbox.confine import mounts
-
-__all__ = ["OWN", "SHARED", "Rooms", "are_full", "furnish", "make"]
+__all__ = ["OWN", "ROOM", "SHARED", "TEMPORARY", "Rooms", "are_full", "make"]
 
 SHARED = "/dev/shm"
-_ROOM = "/run"
-OWN = (_ROOM + "/work", "/tmp")
-"""Where `furnish` puts a run's own rooms."""
-_COVERING = ("/tmp/", "/run/", SHARED + "/")
-_TMP_BYTES = 1 << 30
-_TMP_INODES = 65536
-_SHM_BYTES = 64 << 20
-_SHM_INODES = 4096
+ROOM = "/run"
+"""Where a file system of the run's own goes, with both of its rooms in it."""
+TEMPORARY = ROOM + "/tmp"
+OWN = (ROOM + "/work", "/tmp")
+"""The run's own rooms, by the names it knows: what is in the second is in `TEMPORARY`."""
 
 
 class Rooms(tuple):
@@ -39,66 +32,10 @@ class Rooms(tuple):
         return str(self[1])
 
 
-def furnish(quantities: typing.Mapping[str, typing.Any], *, has_large_pages: bool = False) -> Rooms:
-    """Mount them in this process's own mount namespace and go there. Raises OSError.
-
-    Both are of one memory file system, so that one cap on bytes and one on files hold for both.
-    """
-    covered = _covered(quantities)
-    size, inodes = quantities.get("tmp_bytes"), quantities.get("tmp_inodes")
-    mounts.run_mount(
-        _ROOM,
-        size=size or _TMP_BYTES,
-        inodes=inodes or _TMP_INODES,
-        mode=0o755,
-        executable=True,
-        has_large_pages=has_large_pages,
-    )
-    rooms = _below(_ROOM)
-    mounts.run_bind(rooms.temporary, "/tmp")
-    mounts.run_mount(
-        SHARED,
-        size=quantities.get("shm_bytes") or _SHM_BYTES,
-        inodes=_SHM_INODES,
-        mode=0o1777,
-        executable=False,
-    )
-    mounts.run_proc("/proc")
-    for path, descriptor in covered:
-        _uncover(path, descriptor)
-    os.chdir(rooms.work)
-    return Rooms(*OWN)
-
-
 def are_full() -> bool:
-    """Whether no byte or no file more goes into one of the file systems that `furnish` mounted."""
-    found = [os.statvfs(place) for place in (_ROOM, SHARED)]
+    """Whether no byte or no file more goes into one of the file systems that are mounted for it."""
+    found = [os.statvfs(place) for place in (ROOM, SHARED)]
     return any(one.f_bavail == 0 or one.f_favail == 0 for one in found)
-
-
-def _covered(quantities: typing.Mapping[str, typing.Any]) -> typing.List[typing.Tuple[str, int]]:
-    """The grants that lie where the run's own folders will be mounted, held open."""
-    paths = [
-        target
-        for kind in ("read_only", "writable")
-        for _, target in quantities.get(kind, ())
-        if target.startswith(_COVERING)
-    ]
-    return [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in sorted(paths)]
-
-
-def _uncover(path: str, descriptor: int) -> None:
-    """Show a grant at its place again, as read-only as it was: a bind keeps that."""
-    if os.path.lexists(path):  # within another grant that is back already
-        os.close(descriptor)
-        return
-    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-        os.mkdir(path, 0o755)
-    else:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-    mounts.run_bind("/proc/self/fd/%d" % descriptor, path)
-    os.close(descriptor)
 
 
 def make(scratch: str, folder: typing.Optional[str]) -> Rooms:
@@ -107,7 +44,7 @@ def make(scratch: str, folder: typing.Optional[str]) -> Rooms:
     Whoever made `folder` or `scratch` takes them away: nothing here is gone with the run.
     """
     if folder is None:
-        folder = os.path.join(scratch, "run-" + binascii.hexlify(os.urandom(8)).decode("ascii"))
+        folder = os.path.join(scratch, "run-" + os.urandom(8).hex())
         os.mkdir(folder, 0o700)
     rooms = _below(folder)
     os.chdir(rooms.work)

@@ -40,8 +40,9 @@ from orq_sandbox.confine import (
     shepherd,
     standing,
 )
+from orq_sandbox.confine.furniture import Furniture
 from orq_sandbox.confine.identity import become
-from orq_sandbox.confine.rooms import Rooms, are_full, furnish
+from orq_sandbox.confine.rooms import OWN, Rooms, are_full
 from orq_sandbox.confine.stages import Stages
 from orq_sandbox.confine.vows import LOWEST_HELD, Vows
 
@@ -75,13 +76,13 @@ class NamespacesWall:
         self.landlock = interface
         self.shelf = shelf[0]
         self._policy = policy
-        self._has_large_pages = shelf[1]
         self._pid_namespace = _held("/proc/self/ns/pid", os.O_RDONLY)
         self._mount_namespace = _held("/proc/self/ns/mnt", os.O_RDONLY)
         self._proc = _held("/proc", os.O_PATH | os.O_DIRECTORY)
         self._of_run = _unshares(policy, interface)[1]
         self._standing: typing.Tuple[bytes, ...] = ()
-        # the same for all runs, and opened once
+        # the same for all runs
+        self._furniture = Furniture(policy, has_large_pages=shelf[1])
         self._vows = Vows(policy, interface, self._proc, list(self._opened_rules()))
         self.is_all_disk_ours = not policy.get("writable")
 
@@ -104,10 +105,12 @@ class NamespacesWall:
 
     def settle_init(self, run: Mapping) -> Rooms:
         """In init: its own mounts and ipc, the run's folders. Raises `WallError`."""
+        del run  # all its folders are the policy's
         with self.stages("run: unshare mount ipc"):
             namespaces.unshare(self._of_run)
         with self.stages("run: mounts"):
-            return furnish({**self._policy, **run}, has_large_pages=self._has_large_pages)
+            self._furniture.set_up()
+        return Rooms(*OWN)
 
     def renew_init(self, run: Mapping) -> Rooms:
         """In init, when it is the only process of its namespace: all of that anew.
