@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import array
 import ctypes
 import os
 import signal
 import socket
+import struct
 import typing
 
 from orq_sandbox.forks import is_alone
@@ -19,11 +19,13 @@ __all__ = [
     "fork_unheard",
     "open_pidfd",
     "receive_with_descriptors",
+    "rights",
 ]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _NR_PIDFD_OPEN = 434  # the same number on every architecture since Linux 5.3
+_NUMBER = struct.Struct("i")
 _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _SIGKILL = int(signal.SIGKILL)
@@ -108,10 +110,16 @@ def receive_with_descriptors(
     line: socket.socket, longest: int, most: int
 ) -> typing.Tuple[bytes, typing.List[int]]:
     """The next bytes and the descriptors with them, close-on-exec. `socket.recv_fds` since 3.9."""
-    numbers = array.array("i")
-    space = socket.CMSG_SPACE(most * numbers.itemsize)
+    numbers: list = []
+    space = socket.CMSG_SPACE(most * _NUMBER.size)
     message, ancillary, _, _ = line.recvmsg(longest, space, socket.MSG_CMSG_CLOEXEC)
     for level, kind, body in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            numbers.frombytes(body[: len(body) - len(body) % numbers.itemsize])
-    return message, list(numbers)
+            whole = len(body) - len(body) % _NUMBER.size
+            numbers += [one for (one,) in _NUMBER.iter_unpack(body[:whole])]
+    return message, numbers
+
+
+def rights(descriptor: int) -> list:
+    """What goes along with a message for a descriptor to go along with it."""
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _NUMBER.pack(descriptor))]

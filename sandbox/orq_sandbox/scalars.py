@@ -15,7 +15,6 @@ A class can only be one of these when its module is loaded, so none is loaded he
 
 from __future__ import annotations
 
-import binascii
 import importlib
 import re
 import sys
@@ -191,6 +190,8 @@ def _halves(number: complex) -> typing.Tuple[float, float]:
 def _bytes(kind: typing.Any, text: typing.Any) -> typing.Any:
     if isinstance(text, bytes):  # it came beside the JSON
         return kind(text)
+    import binascii  # two libraries, of which each fork copies the mappings
+
     made = binascii.a2b_base64(text.encode("ascii"))
     if binascii.b2a_base64(made, newline=False).decode("ascii") != text:
         raise ValueError(text)  # what is not base64 is skipped over in silence
@@ -343,6 +344,8 @@ def plain(value: typing.Any) -> typing.Any:
     if _is_of(kind, "enum", "Enum"):
         return value.value
     if issubclass(kind, _BYTES):
+        import binascii  # as above
+
         return binascii.b2a_base64(bytes(value), newline=False).decode("ascii")
     if any(_is_of(kind, "datetime", name) for name in ("date", "time")):
         _confirm_zone(value)

@@ -11,7 +11,6 @@ End-of-file on the control socket (the host is gone or done) ends it and every r
 
 from __future__ import annotations
 
-import array
 import gc
 import importlib
 import json as standard_json
@@ -19,6 +18,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import typing
 
 from orq_sandbox import child, confine, init, kernel, later, wire
@@ -31,7 +31,7 @@ _MOST = 16
 _LONGEST_MESSAGE = 4096
 _PATIENCE_MS = 20  # after READY the first order is on its way
 _FIRST = 3
-_USUAL = ("dataclasses", "inspect", "uuid")
+_USUAL = ("dataclasses", "inspect")
 
 
 def serve(
@@ -82,6 +82,7 @@ def _settle(json: typing.Any) -> None:
     Steps import the standard modules often enough to have them here.
     """
     _preload(_USUAL)
+    _preload_uuid()
     try:
         later.part("bind")
         child.get_ready(json)
@@ -90,6 +91,16 @@ def _settle(json: typing.Any) -> None:
     gc.collect()
     later.part("pages").leave_no_room()
     gc.freeze()
+
+
+def _preload_uuid() -> None:
+    """Without the two libraries that it would load for `uuid1`, which is not to ask them here."""
+    if "_uuid" in sys.modules:
+        _preload(["uuid"])
+        return
+    sys.modules["_uuid"] = typing.cast("typing.Any", None)  # for `import` it is not there
+    _preload(["uuid"])
+    del sys.modules["_uuid"]
 
 
 def _preload(names: typing.Sequence[str]) -> typing.Dict[str, str]:
@@ -147,7 +158,7 @@ def _rights(descriptor: int) -> list:
     """What goes along with a message: a descriptor, or nothing for -1."""
     if descriptor < 0:
         return []
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
+    return kernel.rights(descriptor)
 
 
 def _reap(inits: typing.Set[int]) -> None:

@@ -23,7 +23,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import typing
@@ -44,12 +43,14 @@ from orq_sandbox.confine.furniture import Furniture
 from orq_sandbox.confine.identity import become
 from orq_sandbox.confine.rooms import OWN, Rooms, are_full
 from orq_sandbox.confine.stages import Stages
+from orq_sandbox.confine.syscalls import call
 from orq_sandbox.confine.vows import LOWEST_HELD, Vows
 
 __all__ = ["NamespacesWall", "enter"]
 
 Mapping = typing.Mapping[str, typing.Any]
 
+_F_DUPFD_CLOEXEC = 1030
 _ZYGOTE_PROCESSES = 4096
 _INNER = (
     namespaces.NEW_USER
@@ -210,7 +211,7 @@ def _held(path: str, flags: int) -> int:
     """An open descriptor out of the way of the low numbers, which are a step's."""
     low = os.open(path, flags | os.O_CLOEXEC)
     try:
-        return fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, LOWEST_HELD)
+        return call("fcntl", low, _F_DUPFD_CLOEXEC, LOWEST_HELD)
     finally:
         os.close(low)
 
