@@ -43,19 +43,19 @@ _HOMES = {
     "Policy": "orq_runtime.model.policy",
     "Runtime": "orq_runtime._runtime",
     "Step": "orq_runtime.model.step",
+    "errors": "orq_runtime.errors",
 }
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of ours
 
     def __getattr__(name: str) -> object:
-        # start-up budget: importing the package imports nothing that a caller may not need
-        import importlib
+        if home := _HOMES.get(name):
+            # start-up budget: importing the package imports nothing that a caller may not need
+            import importlib
 
-        if name == "errors":
-            return importlib.import_module("orq_runtime.errors")
-        if name in _HOMES:
-            return getattr(importlib.import_module(_HOMES[name]), name)
+            module = importlib.import_module(home)
+            return module if name == "errors" else getattr(module, name)
         raise AttributeError(f"module `orq_runtime` has no attribute `{name}`")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
 if TYPE_CHECKING:
     from dataclasses import asdict, dataclass, field, fields, replace
 else:

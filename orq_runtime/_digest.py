@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
 if TYPE_CHECKING:
     from hashlib import sha256
 else:

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-import select
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +59,8 @@ def lock(
     `on_wait` is called once if the lock is not free at once. Raises `StoreBusy` when the time is
     over and `StoreError` when the file cannot be opened or locked.
     """
+    import select  # start-up budget: what finds its environment locks nothing
+
     deadline = time.monotonic() + timeout_seconds
     told = False
     while (descriptor := try_lock(path, shared=shared)) is None:
@@ -89,7 +89,7 @@ def try_lock(path: Path, *, shared: bool = False, mode: int = 0o600) -> int | No
     while True:
         descriptor = _open_lock(path, mode)
         try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            _flock(descriptor, shared=shared)
             if _is_at(descriptor, path):
                 return descriptor
         except BlockingIOError:
@@ -115,6 +115,12 @@ def _open_lock(path: Path, mode: int) -> int:
         raise StoreError(f"cannot open the lock `{path}`: {error.strerror}", hint=_HINT) from error
 
 
+def _flock(descriptor: int, *, shared: bool) -> None:
+    import fcntl  # start-up budget, as above
+
+    fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+
 def lock_folder(path: Path, *, shared: bool = False) -> int | None:
     """As `try_lock`, on a folder itself, which needs no right to write; None also without one."""
     try:
@@ -122,7 +128,7 @@ def lock_folder(path: Path, *, shared: bool = False) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        _flock(descriptor, shared=shared)
         if _is_at(descriptor, path):
             return descriptor
     except BlockingIOError:

@@ -14,21 +14,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, NamedTuple, NoReturn, TypeVar
 
 __all__ = ["asdict", "dataclass", "field", "fields", "replace"]
 
-T = TypeVar("T")
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, TypeVar
+
+    T = TypeVar("T")
+
 _NOTHING: Any = object()  # Any: it stands where a default of any type may stand
 
 
-class _Field(NamedTuple):
-    name: str = ""
-    default: object = _NOTHING
-    factory: Callable[[], object] = _NOTHING
-    is_shown: bool = True
-    is_hashed: bool = True
-    is_compared: bool = True
+class _Field:
+    __slots__ = ("default", "factory", "is_compared", "is_hashed", "is_shown", "name")
+
+    def __init__(
+        self,
+        *,
+        default: object = _NOTHING,
+        factory: Callable[[], object] = _NOTHING,
+        is_shown: bool = True,
+        is_hashed: bool = True,
+        is_compared: bool = True,
+    ) -> None:
+        self.name = ""
+        self.default = default
+        self.factory = factory
+        self.is_shown = is_shown
+        self.is_hashed = is_hashed
+        self.is_compared = is_compared
 
 
 def field(
@@ -41,7 +56,13 @@ def field(
 ) -> object:
     """A field that is more than its default."""
     is_hashed = compare if hash is None else hash
-    return _Field("", default, default_factory, repr, is_hashed, compare)
+    return _Field(
+        default=default,
+        factory=default_factory,
+        is_shown=repr,
+        is_hashed=is_hashed,
+        is_compared=compare,
+    )
 
 
 def dataclass(
@@ -77,7 +98,9 @@ _parts: dict[type, tuple[_Field, ...]] = {}
 
 def _part(name: str, space: dict[str, Any]) -> _Field:
     found = space.pop(name, _NOTHING)
-    return found._replace(name=name) if isinstance(found, _Field) else _Field(name, found)
+    part = found if isinstance(found, _Field) else _Field(default=found)
+    part.name = name
+    return part
 
 
 def _initialiser(made: type, parts: Sequence[_Field]) -> Callable[..., None]:

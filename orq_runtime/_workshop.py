@@ -7,14 +7,14 @@ nothing of it is made or imported before the first command comes.
 from __future__ import annotations
 
 import contextlib
-import threading
+from _thread import RLock  # start-up budget: `threading` has the same one, and much else
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from orq_runtime._supply import Supplier
 from orq_runtime.events import Sink, ignore
 from orq_runtime.settings import Settings
 
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
 if TYPE_CHECKING:
     from orq_runtime._run.cgroup import Mechanism
     from orq_runtime._run.command import Commands
@@ -35,7 +35,7 @@ class Workshop:
     ) -> None:
         self._settings = settings
         self._asked = isolation
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._isolation: str | None = None
         self._mechanism = mechanism
         self._grounds: Grounds | None = None

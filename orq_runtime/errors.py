@@ -12,9 +12,12 @@ Rules of this file:
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, ClassVar, Final
+import functools
 
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
 if TYPE_CHECKING:
+    from typing import ClassVar, Final
+
     from orq_runtime.model.outcome import Outcome
 
 __all__ = [
@@ -58,11 +61,6 @@ __all__ = [
 
 
 _TURNING: Final = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-_CONTROLS: Final = {
-    code: chr(code).encode("unicode_escape").decode("ascii")
-    for code in (*range(0x20), *range(0x7F, 0xA0), *_TURNING)
-    if chr(code) not in "\n\t"
-}
 
 
 class Fault(enum.StrEnum):
@@ -95,7 +93,17 @@ class OrqRuntimeError(Exception):
 
     def __str__(self) -> str:
         """The message as a terminal may be shown it: some of it is a step's own words."""
-        return super().__str__().translate(_CONTROLS)
+        return super().__str__().translate(_controls())
+
+
+@functools.cache
+def _controls() -> dict[int, str]:
+    """What moves a cursor or turns text around, and how it is spelled out."""
+    return {
+        code: chr(code).encode("unicode_escape").decode("ascii")
+        for code in (*range(0x20), *range(0x7F, 0xA0), *_TURNING)
+        if chr(code) not in "\n\t"
+    }
 
 
 class InternalError(OrqRuntimeError):

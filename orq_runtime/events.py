@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 from orq_runtime._dataclass import dataclass
+
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
+if TYPE_CHECKING:
+    from orq_runtime.model.phase import Phase, State, Unit
+else:
+    Phase = State = Unit = str
 
 __all__ = ["EVENT_VERSION", "Event", "Phase", "Sink", "State", "Unit", "ignore"]
 
 EVENT_VERSION = 1
-Phase = Literal[
-    "resolve", "download", "build", "install", "compile", "publish", "wait", "hit", "support", "run"
-]
-State = Literal["started", "moved", "done"]
-Unit = Literal["bytes", "packages", "modules", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,20 +11,27 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final, Literal
 
 from orq_runtime._dataclass import dataclass, fields, replace
 from orq_runtime.errors import RequestError
 from orq_runtime.model.place import absolute
 
-__all__ = ["LockMode", "Settings", "load"]
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
+if TYPE_CHECKING:
+    from typing import Final, Literal
 
-Compile = Literal["imports", "all"]
+    Compile = Literal["imports", "all"]
+    LockMode = Literal["open", "locked", "frozen"]
+else:
+    Compile = LockMode = str
+
+__all__ = ["Compile", "LockMode", "Settings", "load"]
+
 COMPILE: Final[tuple[Compile, ...]] = ("imports", "all")
 
 _PREFIX = "ORQ_RUNTIME_"
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_SEPARATORS = re.compile(r"[-_.]+")
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"  # start-up budget: compiled where needed
+_SEPARATORS = r"[-_.]+"
 _PASSED_TO_UV = (
     "PATH",
     "SSL_CERT_FILE",
@@ -38,9 +45,6 @@ _PASSED_TO_UV = (
     "all_proxy",
     "no_proxy",
 )
-
-
-LockMode = Literal["open", "locked", "frozen"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,9 +202,9 @@ def _texts(key: str, value: object) -> tuple[str, ...]:
 def _names(key: str, value: object) -> tuple[str, ...]:
     names = _texts(key, value)
     for name in names:
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             raise RequestError(f"setting `{key}` is a list of distributions' names, not: `{name}`")
-    return tuple(_SEPARATORS.sub("-", name).lower() for name in names)
+    return tuple(re.sub(_SEPARATORS, "-", name).lower() for name in names)
 
 
 def _compile(key: str, value: object) -> Compile:

@@ -35,11 +35,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 from orq_runtime import _fs
 from orq_runtime.errors import StoreError
 from orq_runtime.model.environment import Environment
+
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["Lease", "Store", "leased_names", "read_json", "stage_json", "write_json"]
 

@@ -13,9 +13,7 @@ import os
 import stat
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orq_runtime._supply.interpreters import Interpreters
 from orq_runtime._supply.memo import Memo, Remembered
 from orq_runtime._supply.store import Lease, Store
 from orq_runtime.errors import BadComponent, InternalError, InterpreterNotFound
@@ -30,9 +28,11 @@ from orq_runtime.model.environment import (
 from orq_runtime.model.place import absolute
 from orq_runtime.settings import Settings
 
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from orq_runtime._supply.interpreters import Interpreters
     from orq_runtime._supply.maker import Maker
     from orq_runtime.model.command import CommandRunner
     from orq_runtime.model.stored import CleanReport, Finding, StoredEnvironment, StoreSize
@@ -68,11 +68,6 @@ class Supplier:
         self._runner = runner
         self._home = home or Path.home()
         self._store = Store(settings.cache_dir)
-        self._interpreters = Interpreters(
-            store=self._store,
-            environment=settings.tool_environment,
-            places=settings.python_dirs,
-        )
         self._memo = Memo(store=self._store, settings=settings)
         self._made: Maker | None = None
 
@@ -278,6 +273,16 @@ class Supplier:
         Raises `StoreError` when it is not in the store any more: supply it again.
         """
         return Lease(self._store, environment)
+
+    @property
+    def _interpreters(self) -> Interpreters:
+        from orq_runtime._supply.interpreters import Interpreters  # start-up budget, as above
+
+        return Interpreters(
+            store=self._store,
+            environment=self._settings.tool_environment,
+            places=self._settings.python_dirs,
+        )
 
     def _maker(self) -> Maker:
         if self._runner is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import orq_runtime
 from orq_runtime.cli.options import (
@@ -19,10 +18,10 @@ from orq_runtime.cli.options import (
     add_supplying,
     add_with,
 )
-from orq_runtime.cli.pruning import add_pruning
 from orq_runtime.cli.terminal import put
 from orq_runtime.cli.walls import add_isolation, add_wall
 
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
@@ -236,6 +235,8 @@ def _cache(commands: _Commands[_Parser]) -> None:
             many = "*" if name == "verify" else "+"
             one.add_argument("keys", metavar="KEY", nargs=many, help="a key, or how it begins")
         if name == "prune":
+            from orq_runtime.cli.pruning import add_pruning  # start-up budget
+
             add_pruning(one)
         if name in ("prune", "clean"):
             one.set_defaults(older_than=None)

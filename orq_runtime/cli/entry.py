@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn
 
 import orq_runtime
-from orq_runtime.cli.signals import Ended, ending_by_signal
+from orq_runtime.cli.signals import CLOSED, Ended, ending_by_signal
 from orq_runtime.cli.terminal import OutputClosed, forget_output, open_standard_streams, say
 
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from orq_runtime._run.guest import Guests
 
 __all__ = ["command", "main"]
 
 _STARTS_NOTHING = {"-h", "--help", "outcome", "failure", "event"}
-_CLOSED = 128 + signal.SIGPIPE
+_MANY = 50_000
 _OURS = 125
 
 
 def command() -> NoReturn:
     """The whole process: `main`, and the end.
 
-    The interpreter is not taken apart (start-up budget): all that was begun has been ended by then.
+    Start-up budget: what is imported is no garbage to look for, and the interpreter is not taken
+    apart: all that was begun has been ended by then.
     """
+    gc.set_threshold(_MANY, *gc.get_threshold()[1:])
     code = _main(sys.argv[1:], is_alone=True)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -52,31 +56,45 @@ def _main(words: list[str], *, is_alone: bool) -> int:
         return 128 + ended.number
     except (OutputClosed, BrokenPipeError):
         forget_output()
-        return _CLOSED
+        return CLOSED
 
 
 def _run(words: list[str], *, is_alone: bool) -> int:
     if words in (["--version"], ["-V"]):  # start-up budget: no parser for this
         print(f"orq-runtime {orq_runtime.__version__}")
         return 0
-    with _guest_ahead(words) as guests:
-        if is_alone:
-            from orq_runtime.cli.lean import load_orjson  # start-up budget, as above
+    if is_alone:
+        from orq_runtime.cli import lean  # start-up budget, as above
 
-            load_orjson()
+        lean.load_pathlib()
+        with _guest_ahead(words) as guests:
+            lean.load_argparse()
+            if _needs_json(words):
+                lean.load_orjson()
+            return _command(words, guests)
+    with _guest_ahead(words) as guests:
         return _command(words, guests)
 
 
 @contextlib.contextmanager
 def _guest_ahead(words: list[str]) -> Iterator[Guests | None]:
     """A guest that boots while we understand the words, where they look like a run."""
-    if words[:1] not in (["run"], ["check"], ["schema"]) or not _STARTS_NOTHING.isdisjoint(words):
+    if not _is_of_a_run(words) or not _STARTS_NOTHING.isdisjoint(words):
         yield None
         return
     from orq_runtime.cli.ahead import likely_guests  # start-up budget, as above
 
     with contextlib.closing(likely_guests(words)) as guests:
         yield guests
+
+
+def _is_of_a_run(words: list[str]) -> bool:
+    return words[:1] in (["run"], ["check"], ["schema"])
+
+
+def _needs_json(words: list[str]) -> bool:
+    """Whether it is likely to be spoken; who needs it all the same imports it for itself."""
+    return _is_of_a_run(words) or any(word.startswith("--output-format") for word in words)
 
 
 def _command(words: list[str], guests: Guests | None) -> int:
@@ -94,7 +112,7 @@ def _command(words: list[str], guests: Guests | None) -> int:
 
         return explain_error(error)
     except Ended as ended:
-        say(f"orq-runtime: ended by {signal.Signals(ended.number).name}")
+        say(f"orq-runtime: ended by {ended.name}")
         raise
     except OutputClosed:
         raise

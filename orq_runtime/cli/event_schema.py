@@ -9,7 +9,8 @@ import json
 from typing import Final, get_args
 
 from orq_runtime.errors import Fault
-from orq_runtime.events import EVENT_VERSION, Phase, State, Unit
+from orq_runtime.events import EVENT_VERSION
+from orq_runtime.model.phase import Phase, State, Unit
 from orq_runtime.model.verdict import VERDICTS
 
 __all__ = ["event_schema", "schema_text"]

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import signal
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-__all__ = ["Ended", "ending_by_signal"]
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
+if TYPE_CHECKING:
+    import signal
+else:
+    # start-up budget: `signal` is this, and an enumeration of every number that there is
+    try:
+        import _signal as signal
+    except ImportError:
+        import signal
+
+__all__ = ["CLOSED", "Ended", "ending_by_signal", "ringing_by_signal"]
+
+CLOSED = 128 + signal.SIGPIPE
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAME_SECONDS = 1.0
@@ -22,11 +32,18 @@ class Ended(BaseException):
         super().__init__(number)
         self.number = number
 
+    @property
+    def name(self) -> str:
+        """For example `SIGTERM`."""
+        from signal import Signals  # start-up budget, as above
+
+        return Signals(self.number).name
+
 
 @contextlib.contextmanager
 def ending_by_signal() -> Iterator[None]:
     """Turn the signals that end a command into `Ended`, so that a run is stopped on the way out."""
-    last = -math.inf
+    last = float("-inf")
 
     def end(number: int, _: FrameType | None) -> None:
         nonlocal last
@@ -63,7 +80,7 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
     try:
         for number in _ENDING:
             # one that is ignored stays so: `nohup` means it
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if signal.getsignal(number) != signal.SIG_IGN:
                 before[number] = signal.signal(number, handler)
     except ValueError:  # not the main thread: signals are the caller's then
         pass

@@ -14,7 +14,6 @@ from orq_runtime.cli.progress import Progress
 from orq_runtime.cli.terminal import put
 from orq_runtime.errors import OrqRuntimeError
 from orq_runtime.events import EVENT_VERSION, Event
-from orq_runtime.model.verdict import exit_code_of_error
 
 __all__ = [
     "ending_a_stream",
@@ -67,6 +66,7 @@ def put_result(document: Mapping[str, object]) -> None:
 def put_error(error: OrqRuntimeError) -> None:
     """Why it gives nothing, as its last line."""
     from orq_runtime.cli.explain import verdict_of_error  # start-up budget: a path's name is text
+    from orq_runtime.model.verdict import exit_code_of_error
 
     _put(
         {

@@ -29,9 +29,10 @@ __all__ = [
 ]
 
 _TURNING = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-_SPOKEN_CONTROLS = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}]")
-_SPOKEN_BREAKS = re.compile(f"[\x00-\x1f\x7f-\x9f{_TURNING}]")
-_JSON_CONTROLS = re.compile(f"[\x7f-\x9f{_TURNING}]")
+# start-up budget: compiled where there is something to say
+_SPOKEN_CONTROLS = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}]"
+_SPOKEN_BREAKS = f"[\x00-\x1f\x7f-\x9f{_TURNING}]"
+_JSON_CONTROLS = f"[\x7f-\x9f{_TURNING}]"
 
 
 class OutputClosed(Exception):
@@ -67,7 +68,7 @@ def put(content: bytes) -> None:
         raise OutputClosed
     if sys.stdout.isatty():
         text = content.decode("utf-8", "surrogateescape")
-        content = _JSON_CONTROLS.sub(_as_json_escape, text).encode("utf-8", "surrogateescape")
+        content = re.sub(_JSON_CONTROLS, _as_json_escape, text).encode("utf-8", "surrogateescape")
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
@@ -92,12 +93,12 @@ def forget_output() -> None:
 
 def printable(text: str) -> str:
     """The text with its control characters, other than line end and tab, spelled out."""
-    return _SPOKEN_CONTROLS.sub(_as_escape, text.replace("\r\n", "\n"))
+    return re.sub(_SPOKEN_CONTROLS, _as_escape, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
     """The text on one line: line ends and tabs are spelled out too."""
-    return _SPOKEN_BREAKS.sub(_as_escape, text)
+    return re.sub(_SPOKEN_BREAKS, _as_escape, text)
 
 
 def _as_escape(match: re.Match[str]) -> str:

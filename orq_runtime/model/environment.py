@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from orq_runtime._dataclass import dataclass, field
+
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
+if TYPE_CHECKING:
+    from typing import Literal
+
+    Origin = Literal["built", "hit"]
+else:
+    Origin = str
 
 __all__ = [
     "Component",
@@ -127,7 +134,7 @@ class Environment:
     modules: tuple[str, ...] = ()
     local_modules: tuple[str, ...] = ()
     content_key: str = ""
-    origin: Literal["built", "hit"] = field(default="hit", compare=False)
+    origin: Origin = field(default="hit", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

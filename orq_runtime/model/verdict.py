@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
 
 from orq_runtime import errors
 from orq_runtime._dataclass import dataclass
+
+TYPE_CHECKING = False  # start-up budget: as `typing` has it
+if TYPE_CHECKING:
+    from typing import Final
 
 __all__ = ["GUEST_VERDICTS", "VERDICTS", "Verdict", "exit_code_of_error"]
 

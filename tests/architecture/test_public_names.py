@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import typing
 
 import pytest
 
@@ -24,3 +25,9 @@ def test_every_public_name_exists(name: str) -> None:
     """A name in `__all__` can be had, and `dir()` shows it."""
     assert name in dir(orq_runtime)
     assert getattr(orq_runtime, name) is not None
+
+
+@pytest.mark.parametrize("name", sorted({*orq_runtime.__all__} - {"errors"}))
+def test_the_annotations_of_public_classes_can_be_evaluated(name: str) -> None:
+    """Also where a module has names of `typing` for type checkers only."""
+    assert isinstance(typing.get_type_hints(getattr(orq_runtime, name)), dict)
