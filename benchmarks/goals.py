@@ -80,6 +80,8 @@ GOALS: Final = (
     _at_most("warm_cli", "starts", "warm command over `uv run --script`, checked", 1.0, 0.6, "x"),
     _at_most("warm_api", "starts", "warm new `Runtime` in a process, over bare", 10.0, 5.0, "x"),
     _at_most("cold", "cold", "cold supply and run over uv's own, its cache warm", 1.25, 1.1, "x"),
+    _at_most("hit_api", "supply_hit", "hit of supply, 200 files, open `Runtime`", 1.0, None, "ms"),
+    _at_most("hit_cli", "supply_hit", "the same by the command, over bare", 3.0, 2.5, "x"),
     _at_most("import", "starts", "`import orq_runtime` over `python -I -c pass`", 2.0, None, "x"),
     _at_most("spare", "memory", "parked spare with its init, private memory", 4.0, 3.0, "MB"),
 )
