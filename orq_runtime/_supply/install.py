@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from orq_runtime import _fs
 from orq_runtime._dataclass import dataclass
@@ -24,12 +27,12 @@ from orq_runtime._supply.failures import remembered_failure
 from orq_runtime._supply.frame import empty, lead_scripts, make_frame, site_packages
 from orq_runtime._supply.intact import check_frame, frame_of
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
-from orq_runtime._supply.manifest import write_manifest
+from orq_runtime._supply.manifest import false_records, write_manifest
 from orq_runtime._supply.resolve import identify
 from orq_runtime._supply.store import Store, read_json, stage_json
 from orq_runtime._supply.uv import Uv
 from orq_runtime._supply.waiting import exclusively
-from orq_runtime.errors import StoreError
+from orq_runtime.errors import BadComponent, StoreError
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.command import CommandRunner
 from orq_runtime.model.environment import Interpreter
@@ -187,10 +190,15 @@ class Installer:
             if installed := read_installed(self._store, digest):
                 return installed, False
             with contextlib.ExitStack() as stack:
+                compiles = bool(lock.packages)
                 if staging is None:
-                    made = self.staging(interpreter, compiles=bool(lock.packages))
-                    staging = stack.enter_context(made)
-                self._make(staging, digest, lock, bytecode)
+                    staging = stack.enter_context(self.staging(interpreter, compiles=compiles))
+                if false := self._make(staging, digest, lock, bytecode):
+                    self._forget(false)
+                    staging = stack.enter_context(self.staging(interpreter, compiles=compiles))
+                    false = self._make(staging, digest, lock, bytecode)
+                if false:
+                    raise _untrue(false)
                 self._sink(Event(phase="publish", state="started", subject=key))
                 self._store.touch(key)  # before it has a name: a cleaning by age must not take it
                 _fs.publish(staging.path, self._store.environments / key)
@@ -202,7 +210,10 @@ class Installer:
             )
         return installed, True
 
-    def _make(self, staging: Staging, digest: Digest, lock: Lock, bytecode: Compile) -> None:
+    def _make(
+        self, staging: Staging, digest: Digest, lock: Lock, bytecode: Compile
+    ) -> Mapping[str, str]:
+        """Fill it, and make it whole unless files are not what RECORDs say: those, as they say."""
         staged, interpreter = staging.path, staging.interpreter
         total, key = len(lock.packages), digest.key()
         self._sink(Event(phase="install", state="started", subject=key, total=total))
@@ -215,9 +226,18 @@ class Installer:
         site = site_packages(staged, interpreter)
         found = distributions(site)
         _describe(staged, digest, lock, interpreter, found)
-        if staging.compiler is not None:
-            self._compile(staging.compiler, site, lock, found, has_all=bytecode == "all")
-        write_manifest(staged)
+        with ThreadPoolExecutor(1) as beside:  # what is compiled is read-only to who compiles it
+            false = beside.submit(false_records, staged)
+            if staging.compiler is not None:
+                self._compile(staging.compiler, site, lock, found, has_all=bytecode == "all")
+        if not false.result():
+            write_manifest(staged)
+        return false.result()
+
+    def _forget(self, false: Mapping[str, str]) -> None:
+        """Have uv fetch these anew: an edit in another environment is one in its cache, too."""
+        names = [_name_of(folder) for folder in false]
+        self._uv.run("install", ["cache", "clean", "--no-config", *names])
 
     def _fill(self, staged: Path, lock: Lock, interpreter: Interpreter) -> None:
         frame = frame_of(staged)
@@ -275,6 +295,18 @@ class Installer:
             message = f"not compiled ahead: `{name}` ({reason})"
             self._sink(Event(phase="compile", state="moved", subject=name, message=message))
         self._sink(Event(phase="compile", state="done", done=count, total=count))
+
+
+def _untrue(false: Mapping[str, str]) -> BadComponent:
+    folder, file = next(iter(false.items()))
+    return BadComponent(
+        f"the RECORD of `{folder.removesuffix('.dist-info')}` is not true of its file: `{file}`",
+        hint="by it an environment is checked: take another version, or make its wheel anew",
+    )
+
+
+def _name_of(folder: str) -> str:
+    return canonicalize_name(folder.removesuffix(".dist-info").rpartition("-")[0])
 
 
 def _describe(

@@ -4,7 +4,10 @@ Rules of this file:
 
 1. Files that a distribution's RECORD lists with a digest are vouched for by it. All others, the
    RECORDs themselves and bytecode included, are digested when the folder is made: `files.json`.
-2. A published folder has these files and no other, and none that may be written.
+2. A RECORD is believed once it was found to be true, before the folder is published: one that lies
+   would have its files found tampered with later, and files that were edited in uv's cache, which
+   every environment shares, would go on from there.
+3. A published folder has these files and no other, and none that may be written.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ from pathlib import Path
 
 from orq_runtime._supply.store import read_json, stage_json
 
-__all__ = ["defects", "write_manifest"]
+__all__ = ["defects", "false_records", "write_manifest"]
 
 _NAME = "files.json"
 _RECORD = ".dist-info/RECORD"
+_BYTECODE = "/__pycache__/"
 
 
 def write_manifest(root: Path) -> None:
@@ -34,6 +38,27 @@ def write_manifest(root: Path) -> None:
         if name not in recorded or name.endswith(_RECORD) or not stat.S_ISREG(mode)
     }
     stage_json(root / _NAME, {"files": own})
+
+
+def false_records(root: Path) -> dict[str, str]:
+    """The distributions whose RECORD is not true of one of their files, and that file of each.
+
+    By the names of their folders. Reads everything that is listed with a digest; blocks.
+    """
+    found: dict[str, str] = {}
+    for name, (digest, distribution) in _listed(root).items():
+        if distribution not in found and not _is_true(root, name, digest):
+            found[distribution] = name
+    return found
+
+
+def _is_true(root: Path, name: str, digest: str) -> bool:
+    if name.startswith(("../", "/")):  # nothing out there is of the environment, nor read
+        return False
+    try:
+        return _digest(root / name, (root / name).lstat().st_mode) == digest
+    except OSError:
+        return False
 
 
 def defects(root: Path) -> list[str]:
@@ -56,8 +81,16 @@ def defects(root: Path) -> list[str]:
 
 
 def _recorded(root: Path) -> dict[str, str]:
-    """The digests in the RECORDs, by path; without what several of them list."""
-    found: dict[str, str] = {}
+    """The digests in the RECORDs, by path."""
+    return {name: digest for name, (digest, _) in _listed(root).items()}
+
+
+def _listed(root: Path) -> dict[str, tuple[str, str]]:
+    """The digests in the RECORDs and whose each is, by path.
+
+    Without what several of them list, and without bytecode: that is made here.
+    """
+    found: dict[str, tuple[str, str]] = {}
     seen: set[str] = set()
     for site in (root, *root.glob("lib/python*/site-packages")):
         for record in sorted(site.glob(f"*{_RECORD}")):
@@ -65,8 +98,8 @@ def _recorded(root: Path) -> dict[str, str]:
                 path = os.path.normpath(site.relative_to(root) / name)
                 if path in seen:
                     found.pop(path, None)
-                elif digest is not None:
-                    found[path] = digest
+                elif digest is not None and _BYTECODE not in path:
+                    found[path] = (digest, record.parent.name)
                 seen.add(path)
     return found
 

@@ -62,6 +62,10 @@ def read(path):
 def write(path):
     with open(path, "ab") as file:
         return file.write(b"#")
+def opened(path):
+    # no further than that: a file that is edited while it is installed is seen, and refused
+    with open(path, "ab"):
+        return True
 def make(folder):
     os.close(os.open(os.path.join(folder, "made-by-evil"), os.O_CREAT | os.O_WRONLY))
     return True
@@ -125,7 +129,7 @@ T("chmod the secret", lambda: os.chmod(at["secret"], 0o600) is None)
 for folder in at["folders"]:
     T("write into " + os.path.basename(folder), lambda: make(folder))
 T("write the guest", lambda: write(glob.glob(at["cache"] + "/guest/v1/*/__main__.py")[0]))
-T("write a neighbour", lambda: write(
+T("write a neighbour", lambda: opened(
     glob.glob(sys.prefix + "/lib/python*/site-packages/*.py")[0]))
 T("daemon", daemon)
 """

@@ -259,29 +259,3 @@ def test_every_attack_of_the_catalogue_on_supply_is_here() -> None:
 
     assert wanted == set(_ELSEWHERE) | (wanted & (_DECLARED.keys() | _WHEELS.keys()))
     assert all(Path(__file__).parent.joinpath(place).is_file() for place in _ELSEWHERE.values())
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("evil.py,sha256=" + "A" * 43 + ",3\n", "is not true of `evil.py`"),
-        ("/etc/passwd,sha256=" + "A" * 43 + ",3\n", "lists what it does not have: `/etc/passwd`"),
-    ],
-)
-def test_a_wheel_whose_record_lies_is_refused(
-    shop: Shop, tmp_path: Path, line: str, reason: str
-) -> None:
-    """By it an environment is checked later: it would be found tampered with, or looked for."""
-    folder = make_component(tmp_path / "core", {})
-    wheel = make_wheel(folder / "vendor", "evil")
-    with zipfile.ZipFile(wheel) as archive:
-        content = {name: archive.read(name) for name in archive.namelist()}
-    content["evil-1.0.dist-info/RECORD"] = line.encode()
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for name, data in content.items():
-            archive.writestr(name, data)
-
-    with pytest.raises(BadComponent, match=reason) as refused:
-        shop.supply(folder)
-
-    assert str(wheel) in refused.value.message

@@ -206,6 +206,18 @@ def test_an_edit_is_found_in_every_environment_that_shares_the_file(
     assert [] == [item for item in shop.supplier().verify() if item.defects]
 
 
+def test_an_edit_in_one_environment_reaches_none_that_is_made_later(shop: Shop) -> None:
+    """Uv's cache has the edited file: what RECORDs do not vouch for is fetched anew."""
+    module = shop.supply(requirements=["alpha"]).site_packages / "alpha.py"
+    _edit(module, "EVIL = 1\n")
+
+    later = shop.supply(requirements=["alpha", "beta"])
+
+    assert "EVIL" in module.read_text()
+    assert "EVIL" not in (later.site_packages / "alpha.py").read_text()
+    assert [] == [text for item in shop.supplier().verify(later.key) for text in item.defects]
+
+
 def test_one_with_all_its_bytecode_is_made_again_with_all_of_it(shop: Shop, store: Store) -> None:
     """Also by somebody whose settings would have less: its name says what is in it."""
     supplier = supplier_with(shop.settings(compile="all"), Recorder())
