@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalWheel", "keep_wheel", "required_by", "stored_wheel"]
 
-_RECIPE = 1
+_RECIPE = 2
 _LARGEST_METADATA = 16 * 1024 * 1024
 
 
@@ -134,7 +134,8 @@ def _content(archive: zipfile.ZipFile, file_name: str) -> tuple[str, dict[str, b
     digest = Digest("wheel", _RECIPE).text("file", file_name)
     for info in sorted(archive.infolist(), key=lambda item: item.filename):
         folder, _, name = info.filename.rpartition("/")
-        in_dist_info = folder.endswith(".dist-info")
+        # its own, at the top: a wheel may hold others' with all that they had (setuptools does)
+        in_dist_info = folder.endswith(".dist-info") and "/" not in folder
         if info.is_dir() or (in_dist_info and name == "RECORD"):
             continue
         digest.text("name", info.filename)

@@ -58,6 +58,21 @@ def test_a_vendored_wheel_whose_record_lies_is_refused(
     assert str(wheel) in refused.value.message
 
 
+def test_a_record_of_another_inside_of_a_wheel_is_a_file_as_any(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """Setuptools brings distributions that it uses along: their RECORDs are in its own."""
+    inner = "outer/_vendor/inner-1.0.dist-info"
+    files = {"outer/__init__.py": "", f"{inner}/RECORD": "x,,\n", f"{inner}/METADATA": "Name: x\n"}
+    folder = make_component(tmp_path / "core", {})
+    make_wheel(folder / "vendor", "outer", files=files)
+
+    made = shop.supply(folder)
+
+    assert "x,,\n" == (made.site_packages / inner / "RECORD").read_text("utf-8")
+    assert [] == [text for item in shop.supplier().verify(made.key) for text in item.defects]
+
+
 def test_an_indexs_wheel_whose_record_lies_is_refused(shop: Shop) -> None:
     """By its name, with the file; else it would be found tampered with, however often made anew."""
     _with_record(make_wheel(shop.wheels, "evil"), f"evil.py,{_LIE}")
