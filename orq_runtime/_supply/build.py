@@ -39,7 +39,7 @@ from orq_runtime.settings import Settings
 
 __all__ = ["BUILD_KIT", "Builder", "Source", "source_of"]
 
-_RECIPE = 2
+_RECIPE = 3
 _LEASE_TRIES = 4
 BUILD_KIT = ("setuptools", "wheel")
 

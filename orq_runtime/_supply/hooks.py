@@ -25,6 +25,7 @@ from orq_runtime._dataclass import dataclass
 from orq_runtime._supply.files import read_left, take_back
 from orq_runtime._supply.requirements import Declared, declared
 from orq_runtime._supply.runner import BUILD_LIMITS, clean_environment, tail
+from orq_runtime._supply.scm import pretended
 from orq_runtime._supply.sources import BuildSystem
 from orq_runtime.errors import BadComponent, BuildFailed
 from orq_runtime.model.command import Command, CommandEnd, CommandRunner
@@ -111,8 +112,7 @@ class Bench:
         }
         environment = clean_environment(self.work, kit / "bin")
         if not (self.tree / "PKG-INFO").is_file():
-            # the copy has no version control, from which setuptools-scm would take a version
-            environment["SETUPTOOLS_SCM_PRETEND_VERSION"] = "0.0.0"
+            environment.update(pretended(self.work, self.tree.name))
         end = self._runner.run(
             Command(
                 argv=(str(kit / "bin" / "python"), "-I", "-c", _PROGRAM, json.dumps(orders)),

@@ -58,9 +58,7 @@ def test_a_vendored_wheel_whose_record_lies_is_refused(
     assert str(wheel) in refused.value.message
 
 
-def test_a_record_of_another_inside_of_a_wheel_is_a_file_as_any(
-    shop: Shop, tmp_path: Path
-) -> None:
+def test_a_record_of_another_inside_of_a_wheel_is_a_file_as_any(shop: Shop, tmp_path: Path) -> None:
     """Setuptools brings distributions that it uses along: their RECORDs are in its own."""
     inner = "outer/_vendor/inner-1.0.dist-info"
     files = {"outer/__init__.py": "", f"{inner}/RECORD": "x,,\n", f"{inner}/METADATA": "Name: x\n"}

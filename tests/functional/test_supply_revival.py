@@ -81,6 +81,22 @@ def test_namespace_components_of_2022_supply_jointly_on_their_python(tmp_path: P
     assert "3.8" == _says(environment, program)
 
 
+def test_a_sibling_may_ask_for_the_version_that_a_tree_declares(tmp_path: Path) -> None:
+    """Without version control the fallback is a tree's version, and not 0.0.0."""
+    shop = Shop(tmp_path / "shop")
+    files = source_files("core")
+    files["backend.py"] = "import os\n" + files["backend.py"].replace(
+        '"1.0"', "os.environ['SETUPTOOLS_SCM_PRETEND_VERSION']"
+    )
+    files["pyproject.toml"] += '\n[tool.setuptools_scm]\nfallback_version = "1.4"\n'
+    core = make_component(tmp_path / "core", files)
+    maps = make_component(tmp_path / "maps", source_files("maps", requires=["core>=1.2"]))
+
+    environment = shop.supply(maps, core)
+
+    assert {"core": "1.4", "maps": "1.0"} == {i.name: i.version for i in environment.lock}
+
+
 def test_a_dead_name_is_told_with_its_component_and_the_cure(
     tmp_path: Path,
 ) -> None:
