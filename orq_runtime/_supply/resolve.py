@@ -34,7 +34,7 @@ from orq_runtime.events import Event, Sink
 from orq_runtime.model.environment import Freshness, Interpreter
 from orq_runtime.settings import Settings
 
-__all__ = ["Resolver", "Spec", "cure_of", "identify", "with_local"]
+__all__ = ["Resolver", "Spec", "cure_of", "declared_by", "identify", "with_local"]
 
 _RECIPE = 2
 _AS_BEFORE = Freshness()
@@ -348,21 +348,25 @@ def _named(error: SupplyError, spec: Spec, scratch: Path) -> SupplyError:
     if not isinstance(error, ResolutionFailed):
         return type(error)(reason, hint=error.hint)
     words = {canonicalize_name(word) for word in _WORD.findall(reason)}
-    declared = [
-        (item.name, f"  `{item.line}` is declared in {item.origin}")
+    places = declared_by(spec, words)
+    hint = error.hint
+    if held := next((item.origin for item in spec.pins if item.name in words), None):
+        hint = f"`{held}` may be older than the declarations: write it anew (supply --lock)"
+    return type(error)("\n".join([reason, *places]), hint=cure_of(places.values()) or hint)
+
+
+def declared_by(spec: Spec, names: Collection[str]) -> dict[str, str]:
+    """A line for each place that declares one of these, and which it is."""
+    found = [
+        (f"  `{item.line}` is declared in {item.origin}", item.name)
         for item in (*spec.requirements, *spec.constraints, *spec.pins)
     ]
     for wheel in spec.local:
         for line in wheel.requires:
             if name := _WORD.match(line):
                 place = f"  `{line}` is declared by `{wheel.name}` ({wheel.origin})"
-                declared.append((canonicalize_name(name[0]), place))
-    places = [place for name, place in declared if name in words]
-    hint = error.hint
-    if held := next((item.origin for item in spec.pins if item.name in words), None):
-        hint = f"`{held}` may be older than the declarations: write it anew (supply --lock)"
-    hint = cure_of(name for name, _ in declared if name in words) or hint
-    return type(error)("\n".join([reason, *dict.fromkeys(places)]), hint=hint)
+                found.append((place, canonicalize_name(name[0])))
+    return {place: name for place, name in found if name in names}
 
 
 def cure_of(names: Iterable[str]) -> str | None:

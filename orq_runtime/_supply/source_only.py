@@ -21,10 +21,10 @@ from orq_runtime._dataclass import replace
 from orq_runtime._supply.build import Builder, Source
 from orq_runtime._supply.lock import Lock, Pinned, pins_document, pins_of
 from orq_runtime._supply.requirements import declared
-from orq_runtime._supply.resolve import Resolver, Spec, cure_of, with_local
+from orq_runtime._supply.resolve import Resolver, Spec, cure_of, declared_by, with_local
 from orq_runtime._supply.store import Store, read_json, write_json
 from orq_runtime._supply.wheels import LocalWheel
-from orq_runtime.errors import ResolutionFailed
+from orq_runtime.errors import BuildFailed, ResolutionFailed
 from orq_runtime.events import Event, Sink
 from orq_runtime.model.environment import LockedPackage
 from orq_runtime.settings import Settings
@@ -210,7 +210,13 @@ class SourceOnly:
 
             fetch(pin.package, file, self._settings, lambda _: None)
             self._sink(replace(event, state="done"))
-            wheel = self._builder.build(source, spec.interpreter, vendored=spec.local)
+            try:
+                wheel = self._builder.build(source, spec.interpreter, vendored=spec.local)
+            except BuildFailed as error:
+                lines = [error.message, *declared_by(spec, {pin.name})]
+                raise BuildFailed(
+                    "\n".join(lines), hint=cure_of([pin.name]) or error.hint
+                ) from error.__cause__
             return replace(wheel, source=pin)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orq_runtime._supply import Supplier
-from orq_runtime.errors import ResolutionFailed
+from orq_runtime.errors import BuildFailed, ResolutionFailed
 from orq_runtime.model.environment import Environment, SupplyRequest
 from orq_runtime.settings import load
 from tests.supply_fixtures import Shop, make_component, make_sdist, source_files, supplier_with
@@ -107,6 +107,22 @@ def test_a_dead_name_is_told_with_its_component_and_the_cure(
 
     with pytest.raises(ResolutionFailed) as failed:
         shop.supply(folder)
+
+    assert f"`sklearn` is declared by `tutorial` ({folder})" in failed.value.message
+    assert "`scikit-learn`" in str(failed.value.hint)
+
+
+def test_a_dead_name_whose_build_is_allowed_is_told_as_well(tmp_path: Path) -> None:
+    """What the placeholder says of itself does not say who requires it."""
+    shop = Shop(tmp_path / "shop")
+    files = source_files("sklearn", "0.0")
+    files["backend.py"] = "raise SystemExit('deprecated')"
+    make_sdist(shop.wheels, "sklearn", "0.0", files=files)
+    folder = make_component(tmp_path / "tutorial", source_files("tutorial", requires=["sklearn"]))
+    supplier = supplier_with(shop.settings(allow_build=["sklearn"]))
+
+    with pytest.raises(BuildFailed, match="deprecated") as failed:
+        supplier.supply(SupplyRequest(components=(supplier.component(folder),)))
 
     assert f"`sklearn` is declared by `tutorial` ({folder})" in failed.value.message
     assert "`scikit-learn`" in str(failed.value.hint)
