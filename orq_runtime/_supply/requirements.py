@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 from orq_runtime._dataclass import dataclass, field
 from orq_runtime._supply.files import read_inside
-from orq_runtime.errors import BadRequirement
+from orq_runtime.errors import BadComponent, BadRequirement
 
 __all__ = ["Declared", "RequirementsFile", "declared", "read_requirements"]
 
@@ -34,6 +34,7 @@ _EDITABLE = re.compile(r"(?:-e\s*|--editable(?:\s*=\s*|\s+))(\S.*)\Z")
 _INDEX_OPTIONS = ("-i", "--index-url", "--extra-index-url", "--find-links", "-f", "--no-index")
 _DISTRIBUTION = (".whl", ".tar.gz", ".zip")
 
+_NO_VARIABLES = "write the value itself"
 _OWN_SETTINGS = "indexes are the user's to choose: --index, --find-links or the settings file"
 _USE_VENDOR = "put the distribution into the component's vendor/ folder, or name it by version"
 
@@ -69,11 +70,14 @@ class Declared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementsFile:
-    """What a requirements file and those that it includes say; `files` are all of them."""
+    """What a requirements file and those that it includes say; `files` are all of them.
+
+    `names_itself` is the place of a line that names the component, empty where there is none.
+    """
 
     requirements: tuple[Declared, ...] = ()
     constraints: tuple[Declared, ...] = ()
-    names_itself: bool = False
+    names_itself: str = ""
     files: tuple[Path, ...] = ()
 
 
@@ -106,23 +110,25 @@ def read_requirements(file: Path, root: Path) -> RequirementsFile:
     """
     requirements: list[Declared] = []
     constraints: list[Declared] = []
-    names_itself = False
+    names_itself = ""
     seen: set[tuple[Path, bool]] = set()
-    todo = [(file, False)]
+    todo = [(file, False, "")]
     while todo:
-        path, constrains = todo.pop(0)
+        path, constrains, included_at = todo.pop(0)
         if (path, constrains) in seen:
             continue
         seen.add((path, constrains))
-        for number, text in _logical_lines(_text(path, root)):
+        for number, text in _logical_lines(_text(path, root, included_at)):
             origin = f"{path}:{number}"
             if found := _INCLUDE.match(text):
+                if "${" in text:
+                    _refuse(origin, text, "variables are not expanded", hint=_NO_VARIABLES)
                 target = _absolute(path.parent / found[1].strip())
                 if not target.is_relative_to(root) or "://" in found[1]:
                     _refuse(origin, text, "included files must lie inside the component")
-                todo.append((target, constrains or text.startswith(("-c", "--c"))))
+                todo.append((target, constrains or text.startswith(("-c", "--c")), origin))
             elif _is_root(text, path.parent, root):
-                names_itself = True
+                names_itself = origin
             else:
                 (constraints if constrains else requirements).append(declared(text, origin))
     return RequirementsFile(
@@ -133,9 +139,13 @@ def read_requirements(file: Path, root: Path) -> RequirementsFile:
     )
 
 
-def _text(path: Path, root: Path) -> str:
+def _text(path: Path, root: Path, included_at: str) -> str:
     try:
         return read_inside(path, root).decode("utf-8-sig")
+    except BadComponent as error:
+        if not included_at:
+            raise
+        raise BadComponent(f"{included_at}: {error.message}", hint=error.hint) from error.__cause__
     except UnicodeDecodeError as error:
         raise BadRequirement(
             f"{path}: not UTF-8 text (byte {error.start})", hint="save the file as UTF-8"
@@ -177,7 +187,7 @@ def _refuse_unsafe(text: str, origin: str) -> None:
     if any(ord(letter) < 32 and letter != "\t" for letter in text):
         _refuse(origin, text, "control characters are not allowed")
     if "${" in text or text.startswith("$"):
-        _refuse(origin, text, "variables are not expanded", hint="write the value itself")
+        _refuse(origin, text, "variables are not expanded", hint=_NO_VARIABLES)
     if text.startswith(("-e", "--editable")):
         _refuse(origin, text, "editable installs are not made", hint=_USE_VENDOR)
     if text.startswith(_INDEX_OPTIONS):

@@ -108,7 +108,7 @@ def read_component(component: Component) -> Declaration:
     root = component.path
     requirements: list[Declared] = []
     constraints: list[Declared] = []
-    names_itself = False
+    names_itself = ""
     included: tuple[Path, ...] = ()
     if _exists(root / "requirements.txt"):
         listed = read_requirements(root / "requirements.txt", root)
@@ -120,7 +120,7 @@ def read_component(component: Component) -> Declaration:
     requirements += own_lines
     if names_itself and project is None:
         raise BadComponent(
-            f"{root / 'requirements.txt'}: `.` stands for a package, and the component is none",
+            f"{names_itself}: `.` stands for a package, and the component is none",
             hint="add a pyproject.toml or setup.py, or remove the line",
         )
     vendored, ignored = _vendored(component, component.path / VENDOR)

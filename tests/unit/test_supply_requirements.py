@@ -117,7 +117,7 @@ def test_includes_constraints_comments_and_continuations_are_read(tmp_path: Path
 
     assert ["alpha>1", "beta<2", "gamma"] == [item.line for item in read.requirements]
     assert ["alpha<9", "beta<5"] == [item.line for item in read.constraints]
-    assert read.names_itself
+    assert f"{tmp_path / 'requirements.txt'}:7" == read.names_itself
 
 
 def test_a_link_out_of_the_component_is_not_followed(tmp_path: Path) -> None:
@@ -128,6 +128,29 @@ def test_a_link_out_of_the_component_is_not_followed(tmp_path: Path) -> None:
 
     with pytest.raises(BadComponent, match="leads out of its component"):
         read_requirements(tmp_path / "core" / "requirements.txt", tmp_path / "core")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("link.txt", "leads out of its component"),
+        ("pipe.txt", "not a regular file"),
+        ("absent.txt", "cannot read"),
+        ("${SECRET}", "variables are not expanded"),
+        ("../more.txt", "included files must lie inside the component"),
+    ],
+)
+def test_an_include_that_is_refused_is_named_by_its_line(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    """Whatever is wrong with the file: the line that names it is what has to be changed."""
+    (tmp_path / "link.txt").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "pipe.txt")
+    file = tmp_path / "requirements.txt"
+    file.write_text(f"alpha\n-r {name}\n", "utf-8")
+
+    with pytest.raises(BadComponent, match=f"^{file}:2: .*{reason}"):
+        read_requirements(file, tmp_path)
 
 
 def test_a_pipe_with_a_declarations_name_hangs_nobody(tmp_path: Path) -> None:
