@@ -199,7 +199,7 @@ class Installer:
                     false = self._make(staging, digest, lock, bytecode)
                 if false:
                     raise _untrue(false)
-                self._sink(Event(phase="publish", state="started", subject=key))
+                write_manifest(staging.path)
                 self._store.touch(key)  # before it has a name: a cleaning by age must not take it
                 _fs.publish(staging.path, self._store.environments / key)
                 self._sink(Event(phase="publish", state="done", subject=key))
@@ -213,7 +213,7 @@ class Installer:
     def _make(
         self, staging: Staging, digest: Digest, lock: Lock, bytecode: Compile
     ) -> Mapping[str, str]:
-        """Fill it, and make it whole unless files are not what RECORDs say: those, as they say."""
+        """Fill it. What of it is not as RECORDs say: a distribution's folder, and its file."""
         staged, interpreter = staging.path, staging.interpreter
         total, key = len(lock.packages), digest.key()
         self._sink(Event(phase="install", state="started", subject=key, total=total))
@@ -230,9 +230,8 @@ class Installer:
             false = beside.submit(false_records, staged)
             if staging.compiler is not None:
                 self._compile(staging.compiler, site, lock, found, has_all=bytecode == "all")
-        if not false.result():
-            write_manifest(staged)
-        return false.result()
+            self._sink(Event(phase="publish", state="started", subject=key))
+            return false.result()
 
     def _forget(self, false: Mapping[str, str]) -> None:
         """Have uv fetch these anew: an edit in another environment is one in its cache, too."""
@@ -285,7 +284,7 @@ class Installer:
         files = [path for item in (found if has_all else mine) for path in item.files]
         if not names and not files:
             return
-        count = len(names)
+        count = len(names) + len(files)
         self._sink(Event(phase="compile", state="started", subject=" ".join(names), total=count))
         made = compiler.compile(site, modules=names, files=files)
         failed = made.failed

@@ -24,7 +24,7 @@ _MEANINGS: Final = {
     "build": "a wheel of a local package is built, behind the wall",
     "install": "the distributions of a lock are put into an environment",
     "compile": "bytecode is made, behind the wall",
-    "publish": "the environment gets its name",
+    "publish": "all files are checked and written, and the environment gets its name",
     "wait": "another process makes the same thing; `message` says which",
     "hit": "the environment was in the store",
     "support": "what checks and encodes inside a run is prepared for an interpreter",

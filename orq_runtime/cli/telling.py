@@ -19,6 +19,7 @@ _UNDER_WAY = {
     "build": "Building",
     "install": "Installing",
     "compile": "Compiling",
+    "publish": "Checking and writing all files",
     "support": "Preparing the support layer for Python",
     "wait": "Waiting:",
 }
@@ -60,6 +61,8 @@ def under_way(event: Event) -> str:
         return ""
     if event.phase == "wait":
         return f"{words} {event.message}"
+    if event.phase == "publish":
+        return words
     if event.phase in ("resolve", "install"):
         return f"{words} {_packages(event.total)}"
     if event.phase == "compile":

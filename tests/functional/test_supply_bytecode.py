@@ -47,10 +47,13 @@ def test_what_is_imported_has_bytecode(shop: Shop) -> None:
 
 def test_all_of_it_can_have_bytecode(shop: Shop) -> None:
     """By the setting `compile`: what compiles, by content and not by time."""
-    compiled = _compiled(_supply(shop, "all"))
+    heard = Recorder()
+    compiled = _compiled(_supply(shop, "all", heard))
 
     assert {"__init__", *(f"part{number}" for number in range(120))} == set(compiled)
     assert {_UNCHECKED_HASH} == set(compiled.values())
+    told = [(event.total, event.unit) for event in heard.events if event.phase == "compile"]
+    assert [(len(compiled) + 1, "modules")] * 2 == told  # one of them does not compile
 
 
 def test_the_two_are_different_environments(shop: Shop) -> None:

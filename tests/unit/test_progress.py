@@ -94,6 +94,13 @@ def test_a_frame_shows_the_phases_each_file_and_what_is_waited_for() -> None:
     assert "Waiting: made by process 42 (python)" in shown
 
 
+def test_something_is_drawn_in_every_phase_that_takes_time() -> None:
+    """Also while a large environment is checked and written, which nobody sees else."""
+    shown = _drawn(Event(phase="publish", state="started", subject="k"))
+
+    assert "Checking and writing all files" in shown
+
+
 def test_a_frame_cannot_be_moved_by_a_name() -> None:
     """Control characters and markup of a subject are text."""
     shown = _drawn(Event(phase="build", state="started", subject="\x1b[2J[red]x[/red]\r"))
