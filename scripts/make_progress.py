@@ -13,7 +13,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -62,18 +62,8 @@ def picture(text: str) -> str:
     """The SVG of the moment when half of the bytes have come."""
     events = recorded(text)
     now = 0.0
-    console = Console(
-        record=True,
-        width=_WIDTH,
-        file=io.StringIO(),
-        force_terminal=True,
-        force_interactive=False,
-        color_system="truecolor",
-        highlight=False,
-        legacy_windows=False,
-        _environ={},
-    )
-    drawing = Drawing(console, clock=lambda: now, is_alive=False)
+    console = _console()
+    drawing = _Apart(console, clock=lambda: now)
     console.print(Text(_COMMAND, style="bold"))
     last = _moment(events)
     with Progress(is_drawn=True, is_quiet=False, display=drawing, clock=lambda: now) as progress:
@@ -84,6 +74,30 @@ def picture(text: str) -> str:
         svg = console.export_svg(title="orq-runtime supply", clear=True, unique_id="supply")
     # fonts come with whoever shows it: a document of ours fetches nothing
     return re.sub(r"\s*@font-face \{.*?\}\n", "\n", svg, flags=re.DOTALL)
+
+
+class _Apart:
+    """Draws on a console of its own: what vanishes on a terminal leaves lines in a record."""
+
+    def __init__(self, console: Console, *, clock: Callable[[], float]) -> None:
+        drawing = Drawing(_console(), clock=clock, is_alive=False)
+        self.begin, self.move, self.end = drawing.begin, drawing.move, drawing.end
+        self.frame, self.close = drawing.frame, drawing.close
+        self.line = Drawing(console, clock=clock, is_alive=False).line
+
+
+def _console() -> Console:
+    return Console(
+        record=True,
+        width=_WIDTH,
+        file=io.StringIO(),
+        force_terminal=True,
+        force_interactive=False,
+        color_system="truecolor",
+        highlight=False,
+        legacy_windows=False,
+        _environ={},
+    )
 
 
 def _moment(events: Sequence[tuple[float, Event]]) -> int:
