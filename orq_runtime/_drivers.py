@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -222,7 +223,8 @@ class Calls:
 
     def __enter__(self) -> None:
         """One is under way until the `with` ends. Raises `RequestError` once no more are taken."""
-        self._owner.confirm()
+        if os.getpid() != self._owner.pid:  # else the lock might be as the fork found it
+            self._owner.confirm()
         with self._lock:
             if self._is_closed:
                 raise RequestError("the runtime is closed", hint="make another `Runtime`")

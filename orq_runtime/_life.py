@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import weakref
 from collections.abc import Callable
@@ -41,7 +42,8 @@ class Life:
 
     def confirm(self) -> None:
         """Raise `RequestError` when it is over, or in a fork."""
-        self._owner.confirm()
+        if os.getpid() != self._owner.pid:
+            self._owner.confirm()
         if self.is_over:
             raise RequestError("the runtime is closed", hint="make another `Runtime`")
 

@@ -38,15 +38,16 @@ __all__ = ["Preparations", "Prepared"]
 
 _MOST_KEPT: Final = 512
 _LONGEST_FILE: Final = 4 << 20
+_NOTED_NS: Final = 1_000_000_000
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen, for its `glance` alone
+@dataclass(slots=True, kw_only=True)  # not frozen, for the last two
 class Prepared:
     """A step made ready to run. `granted` is what its wall grants where no artifacts come.
 
     `launch` is for that, `about` what a request says beside the inputs (empty for a command).
     `places` had the stamps `seen` when the step's components were looked for. While the `glance`
-    is the same, all of that holds.
+    is the same, all of that holds. Until `noted_ns` nobody need be told that it is used again.
     """
 
     step: Step
@@ -63,6 +64,7 @@ class Prepared:
     environ: Mapping[str, str]
     about: bytes
     glance: Glance | None = None
+    noted_ns: int = 0
 
     def is_for(self, step: Step, limits: Limits, manner: Manner) -> bool:
         """Whether it was prepared for these."""
@@ -168,6 +170,11 @@ class Preparations:
             if stamps(kept.places) != kept.seen or not kept.remembered.holds():
                 return False
             kept.glance = glance
+        now_ns = time.monotonic_ns()
+        if now_ns < kept.noted_ns:
+            return True
+        if self._provision.is_silent:
+            kept.noted_ns = now_ns + _NOTED_NS
         return self._provision.use(kept.environment)
 
     def _about(self, plan: RunPlan, manner: Manner) -> bytes:

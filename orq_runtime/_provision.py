@@ -36,6 +36,7 @@ class Provision:
 
     def __init__(self, *, settings: Settings, supplier: Supplier, guests: Guests) -> None:
         self._settings = settings
+        self.is_silent = supplier.is_silent
         self._guests = guests
         self._supplier = supplier
         self._lock = threading.Lock()
@@ -122,7 +123,10 @@ class Provision:
         return remembered
 
     def use(self, environment: Environment) -> bool:
-        """An environment is used again of which nothing has changed; whether it is leased still."""
+        """An environment is used again of which nothing has changed; whether it is leased still.
+
+        If all of it `is_silent`, that need not be told more often than once in some seconds.
+        """
         self._supplier.use(environment.key)
         return environment.key in self._leases
 

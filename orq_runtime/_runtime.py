@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import NamedTuple, Self, Unpack
+from typing import Self, Unpack
 
 from orq_runtime import settings
 from orq_runtime._dataclass import replace
@@ -34,15 +35,8 @@ from orq_runtime.model.when import When
 __all__ = ["RunFuture", "Runtime"]
 
 
-class _Asked(NamedTuple):
-    """One run as it was asked for."""
-
-    step: Step
-    inputs: Mapping[str, object] | None
-    limits: Limits | None
-    wanted: Wanted | None
-    manner: Manner
-    when: When
+_Asked = tuple[Step, Mapping[str, object] | None, Limits | None, Wanted | None, Manner, When]
+"""One run as it was asked for."""
 
 
 class Runtime:
@@ -185,12 +179,15 @@ class Runtime:
         `coerce` and `nan` win over the runtime's own. All must be over within `timeout` seconds
         from now, also what comes before the run; `limits.wall_seconds` is for the run alone.
         """
-        wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
-        manner = self._session.manner(checks, shows_locals=show_locals)
+        wanted, manner = None, self._session.usual_manner
+        if step.outputs or outputs is not None or keep_files:
+            wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
+        if checks or show_locals:
+            manner = self._session.manner(checks, shows_locals=show_locals)
         with self._calls:
-            asked = _Asked(step, inputs, limits, wanted, manner, When.now(timeout))
+            asked = (step, inputs, limits, wanted, manner, When.now(timeout))
             outcome = self._run_once(asked)
-        return _checked(outcome) if check else outcome
+        return outcome if outcome.verdict == "ok" or not check else _checked(outcome)
 
     def submit(
         self,
@@ -212,13 +209,13 @@ class Runtime:
         """
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         manner = self._session.manner(checks, shows_locals=show_locals)
-        asked = _Asked(step, inputs, limits, wanted, manner, When.now(timeout))
+        asked = (step, inputs, limits, wanted, manner, When.now(timeout))
 
         def run(canceller: Canceller) -> Outcome:
             outcome = self._run_once(asked, canceller)
             return _checked(outcome) if check else outcome
 
-        return self._drivers.submit(step, run, asked.when)
+        return self._drivers.submit(step, run, asked[-1])
 
     def map(
         self,
@@ -244,7 +241,7 @@ class Runtime:
         def start(chunk: Sequence[Mapping[str, object]]) -> Future[list[Outcome | Exception]]:
             when = When.now()
             wanted = wanted_of(step.outputs, None, None, keeps_all=False)
-            asked = [_Asked(step, one, limits, wanted, manner, when) for one in chunk]
+            asked = [(step, one, limits, wanted, manner, when) for one in chunk]
             work = functools.partial(self._run_chunk, asked, check=check)
             return self._drivers.submit(step, work, when)
 
@@ -260,9 +257,10 @@ class Runtime:
         def start(inputs: Mapping[str, object]) -> Future[object]:
             manner = self._session.manner({})
             wanted = wanted_of(step.outputs, None, None, keeps_all=False)
-            asked = _Asked(step, inputs, None, wanted, manner, When.now())
+            when = When.now()
+            asked = (step, inputs, None, wanted, manner, when)
             return self._drivers.submit(
-                step, lambda bell: _checked(self._run_once(asked, bell)).value, asked.when
+                step, lambda bell: _checked(self._run_once(asked, bell)).value, when
             )
 
         return StepExecutor(start)
@@ -307,7 +305,7 @@ class Runtime:
 
     def _once(self, step: Step, inputs: Mapping[str, object] | None, manner: Manner) -> Outcome:
         with self._calls:
-            return self._run_once(_Asked(step, inputs, None, None, manner, When.now()))
+            return self._run_once((step, inputs, None, None, manner, When.now()))
 
     def _run_chunk(
         self, chunk: Sequence[_Asked], canceller: Canceller, *, check: bool
@@ -325,7 +323,7 @@ class Runtime:
 
     def _run_once(self, asked: _Asked, canceller: Canceller | None = None) -> Outcome:
         step, inputs, limits, wanted, manner, when = asked
-        if (left := when.left_seconds()) is not None and left <= 0:
+        if when.over_ns is not None and time.monotonic_ns() >= when.over_ns:
             return self._session.too_late(when)
         run = self._session.prepare(step, inputs, limits, wanted, manner)
         try:

@@ -92,7 +92,7 @@ class Session:
         self.limits = limits
         self.policy = policy
         self._share = Share(settings.cache_dir)
-        self._manner = Manner(checks=checks or Checks())
+        self.usual_manner = Manner(checks=checks or Checks())
         self._start_mode = start
         self._workshop = Workshop(settings=settings, isolation=isolation, mechanism=mechanism)
         self.supplier = Supplier(settings=settings, sink=sink, runner=self._workshop)
@@ -171,8 +171,8 @@ class Session:
     def manner(self, checks: ChecksGiven, *, shows_locals: bool = False) -> Manner:
         """How a call is to be made: the runtime's own manner, but for what the call says."""
         if not checks and not shows_locals:
-            return self._manner
-        return Manner(shows_locals=shows_locals, checks=self._manner.checks.but(checks))
+            return self.usual_manner
+        return Manner(shows_locals=shows_locals, checks=self.usual_manner.checks.but(checks))
 
     # -- a run ---------------------------------------------------------------------------------
 
@@ -266,11 +266,12 @@ class Session:
 
         What is left of the time bounds the run from here on.
         """
-        run.begin(when)
-        left = when.left_seconds()
-        if left is None or left > 0:
+        run.queue_seconds = max(0, run.started_ns - when.asked_ns) / 1e9
+        if when.over_ns is None:
             return None
-        return self.too_late(when, run)
+        left = (when.over_ns - time.monotonic_ns()) / 1e9
+        run.bound(left)
+        return None if left > 0 else self.too_late(when, run)
 
     def too_late(self, when: When, run: Run | None = None) -> Outcome:
         """The outcome of a run whose time was over before it had a child."""

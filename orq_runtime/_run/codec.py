@@ -20,7 +20,7 @@ from orq_runtime._run.depth import MOST_LEVELS, SHALLOW_BYTES, is_too_deep
 from orq_runtime._run.nulls import may_hold_nan
 from orq_runtime._run.packing import Packing
 from orq_runtime.errors import BadCall
-from orq_runtime.model.checks import Checks, Coercion
+from orq_runtime.model.checks import STRICT, Coercion
 from orq_runtime.model.plan import CALL, Manner, RunPlan
 from orq_sandbox import wire
 
@@ -42,7 +42,6 @@ __all__ = [
 _PLAIN: Final = b"J"
 _BIG: Final = b"B"
 _NAN: Final = b"N"
-_STRICT: Final = Checks()
 _PASSED_ON: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 """What `simpler` sees to: an artifact is a dataclass, and orjson rounds the offsets of times."""
 
@@ -105,7 +104,7 @@ def about_call(
     if manner.purpose != "call":
         about["purpose"] = manner.purpose
     checks = manner.checks
-    if checks != _STRICT:  # what the guest takes for granted
+    if checks != STRICT:  # what the guest takes for granted
         about["checks"] = [checks.typecheck, checks.coerce, checks.nan]
     return orjson.dumps(about)
 

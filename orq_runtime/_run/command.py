@@ -144,17 +144,11 @@ class Started:
 
     def _outcome(self, machine: Machine, asked_ns: int) -> Outcome:
         command = self._command
-        seen = Circumstances(
-            plan=None,
-            is_command=True,
-            limits=command.limits,
-            start="warm",
-            isolation=self._isolation,
-            wall_seconds=(time.monotonic_ns() - asked_ns) / 1e9,
-            timings={},
-            enforced_by=enforced_by(self._mechanism, self._isolation, command.limits),
-            peak_memory_bytes=self._slot.leaf.peak_bytes(),
-        )
+        held = enforced_by(self._mechanism, self._isolation, command.limits)
+        wall = (time.monotonic_ns() - asked_ns) / 1e9
+        limits, tier = command.limits, self._isolation
+        seen = Circumstances(None, limits, "warm", tier, held, {}, wall, is_command=True)
+        seen.peak_memory_bytes = self._slot.leaf.peak_bytes()
         return of_group(conclude(machine, seen), self._slot.leaf, command.limits)
 
 

@@ -9,10 +9,7 @@ from typing import Final
 from orq_runtime._run.machine import TERM_GRACE_MS, Machine, Order
 from orq_runtime._run.slot import Slot
 
-__all__ = ["STREAMS", "drain", "note", "obey", "receive", "tick", "wake_ns"]
-
-STREAMS: Final = ("result", "status", "stdout", "stderr")
-"""In the order in which a driver has them looked at: the result before what was printed earlier."""
+__all__ = ["drain", "note", "obey", "receive", "tick", "wake_ns"]
 
 _CHUNK: Final = 1 << 16
 _MOST_CHUNKS: Final = 64
@@ -61,8 +58,11 @@ def drain(machine: Machine, slot: Slot, names: Collection[str], now_ns: int) -> 
 
 def wake_ns(machine: Machine, slot: Slot) -> int | None:
     """When the driver must call `tick` at the latest; None for whenever something is seen."""
-    times = [machine.next_ns, None if slot.sentry is None else slot.sentry.due_ns]
-    return min((time for time in times if time is not None), default=None)
+    if slot.sentry is None:
+        return machine.next_ns
+    return (
+        slot.sentry.due_ns if machine.next_ns is None else min(machine.next_ns, slot.sentry.due_ns)
+    )
 
 
 def tick(machine: Machine, slot: Slot, now_ns: int) -> None:

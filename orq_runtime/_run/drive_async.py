@@ -8,7 +8,7 @@ from typing import Final
 
 from orq_runtime._run import drive
 from orq_runtime._run.machine import Machine
-from orq_runtime._run.slot import Slot
+from orq_runtime._run.slot import STREAMS, Slot
 
 __all__ = ["run"]
 
@@ -41,7 +41,7 @@ class _Driver:
         self._loop = asyncio.get_running_loop()
         self.finished: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
-        self._names = {name: slot.channel.host(name) for name in drive.STREAMS}
+        self._names = {name: slot.channel.host(name) for name in STREAMS}
         for name, descriptor in self._names.items():
             self._loop.add_reader(descriptor, self._readable, name)
         self._request = -1

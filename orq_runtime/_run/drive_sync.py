@@ -57,44 +57,53 @@ def run(machine: Machine, slot: Slot, canceller: Canceller | None = None) -> Non
         driver.follow()
     except BaseException:
         machine.stop("cancelled", time.monotonic_ns())
-        driver.follow()
+        driver.end()
         raise
 
 
 class _Driver:
     def __init__(self, machine: Machine, slot: Slot, canceller: Canceller | None) -> None:
-        self._machine, self._slot, self._canceller = machine, slot, canceller
-        self._poll = select.poll()
-        self._names = {slot.channel.host(name): name for name in drive.STREAMS}
-        for descriptor in self._names:
-            self._poll.register(descriptor, select.POLLIN)
-        self._request = slot.channel.host("request")
+        self._machine, self._slot = machine, slot
+        self._poll, self._names = slot.poll, slot.streams
+        self._request = -1
         if slot.push():
+            self._request = slot.channel.host("request")
             self._poll.register(self._request, select.POLLOUT)
-        else:
-            self._request = -1
         if canceller is not None:
             self._poll.register(canceller.fileno(), select.POLLIN)
 
     def follow(self) -> None:
+        """From a machine that has seen nothing yet to one that is settled."""
+        if not self._has_result():  # mostly it is the first that is seen
+            self.end()
+
+    def end(self) -> None:
+        """As the machine says, until it is settled."""
         machine = self._machine
         while not machine.is_settled:
             if machine.is_answered:
                 self._forget_request()
             drive.obey(machine, self._slot)
-            ready = self._poll.poll(self._patience_ms())
-            now = time.monotonic_ns()
-            for descriptor, _ in ready:
-                self._serve(descriptor, now)
-            if len(ready) == 1 and machine.has_result:
-                return  # it came alone: what was printed before it would have been seen after it
-            drive.tick(machine, self._slot, now)
+            if self._has_result():
+                return
         drive.obey(machine, self._slot)
         drive.drain(machine, self._slot, self._names.values(), time.monotonic_ns())
 
+    def _has_result(self) -> bool:
+        """Wait and see; whether the RESULT came, and nothing that is still to be read."""
+        ready = self._poll.poll(self._patience_ms())
+        now = time.monotonic_ns()
+        for descriptor, _ in ready:
+            self._serve(descriptor, now)
+        if len(ready) == 1 and self._machine.has_result:
+            return True  # what was printed before it would have been seen after it
+        drive.tick(self._machine, self._slot, now)
+        return False
+
     def _serve(self, descriptor: int, now: int) -> None:
-        if descriptor in self._names:
-            if not drive.receive(self._machine, self._slot, self._names[descriptor], now):
+        name = self._names.get(descriptor)
+        if name is not None:
+            if not drive.receive(self._machine, self._slot, name, now):
                 self._poll.unregister(descriptor)
                 del self._names[descriptor]
         elif descriptor == self._request:

@@ -95,24 +95,16 @@ class Machine:
     ) -> None:
         """`waits_for_end`: whether a RESULT alone does not settle the run.
 
-        `calls`: whether the function is to be called; it may not begin otherwise.
+        `calls`: whether the function is to be called; it may not begin otherwise. `next_ns` is when
+        `tick` must be called at the latest, `printed` what was printed, by stream.
         """
         self._next = _NEXT if calls else _NEXT_WITHOUT_CALL
-        self.stdout = Capture(limits.stdout_bytes)
-        self.stderr = Capture(limits.stderr_bytes)
-        self._result_cap = limits.result_bytes
-        self._longest_result = limits.result_bytes + _BESIDE_VALUE
+        self._limits = limits
+        self.printed: dict[str, Capture] = {}
         self._seal = seal
         self._must_end = waits_for_end
-        self._step = wire.Decoder(
-            {
-                wire.PARKED: 0,
-                wire.BEGAN: 0,
-                wire.RESULT: self._longest_result,
-                wire.FAILURE: _LONGEST_FAILURE,
-            }
-        )
-        self._init = wire.Decoder({wire.STATUS: wire.STATUS_BODY.size})
+        self._step: wire.Decoder | None = None  # these two are made when there is anything to read
+        self._init: wire.Decoder | None = None
         self._state = "new"
         self._answer: tuple[int, bytes] | None = None
         self._answered_ns: int | None = None
@@ -121,7 +113,7 @@ class Machine:
         self._stopped: str | None = None
         self._reason = ""
         self._orders: list[Order] = []
-        self._next_ns: int | None = deadline_ns
+        self.next_ns: int | None = deadline_ns
         self._has_begun = False
         self._descriptors = 0
         self._is_refused = False
@@ -143,14 +135,12 @@ class Machine:
                 self._init_is_gone(now_ns)
             elif name == "result":
                 self._check_tail()
-        elif name == "stdout":
-            self.stdout.feed(chunk)
-        elif name == "stderr":
-            self.stderr.feed(chunk)
         elif name == "result":
             self._from_step(chunk, now_ns)
-        else:
+        elif name == "status":
             self._from_init(chunk, now_ns)
+        else:
+            self._from_printer(name, chunk)
 
     def _count(self, descriptors: int, now_ns: int) -> None:
         self._descriptors += descriptors
@@ -159,7 +149,7 @@ class Machine:
 
     def tick(self, now_ns: int) -> None:
         """The time, at `next_ns` or later: deadlines that are over take effect."""
-        if self._next_ns is None or now_ns < self._next_ns:
+        if self.next_ns is None or now_ns < self.next_ns:
             return
         if "status" not in self._open or self._is_killed:
             self._is_out_of_patience = True
@@ -178,19 +168,29 @@ class Machine:
         if self._state != "answered":
             self._stopped, self._reason = cause, reason
         self._orders.append(Order.STOP_NOW if at_once else Order.STOP)
-        self._next_ns = now_ns + TERM_GRACE_MS * 1_000_000 + KILL_GRACE_NS
+        self.next_ns = now_ns + TERM_GRACE_MS * 1_000_000 + KILL_GRACE_NS
+
+    def _from_printer(self, name: str, chunk: bytes) -> None:
+        if name not in self.printed:
+            limits = self._limits
+            cap = limits.stdout_bytes if name == "stdout" else limits.stderr_bytes
+            self.printed[name] = Capture(cap)
+        self.printed[name].feed(chunk)
 
     def _from_step(self, chunk: bytes, now_ns: int) -> None:
         if self._is_refused or (chunk.startswith(_USUAL) and self._is_all_told(chunk, now_ns)):
             return
+        if self._step is None:
+            longest = {wire.PARKED: 0, wire.BEGAN: 0, wire.FAILURE: _LONGEST_FAILURE}
+            longest[wire.RESULT] = self._limits.result_bytes + _BESIDE_VALUE
+            self._step = wire.Decoder(longest)
         try:
             for kind, body in self._step.feed(chunk):
                 self._advance(kind, body, now_ns)
         except wire.TooLong as error:
             if error.kind == wire.RESULT:
-                reason = (
-                    f"the result is {error.length} bytes of JSON; {self._result_cap} are allowed"
-                )
+                most = self._limits.result_bytes
+                reason = f"the result is {error.length} bytes of JSON; {most} are allowed"
                 self._refuse("output_exceeded", reason, now_ns)
             else:
                 self._refuse("protocol_violation", str(error), now_ns)
@@ -199,22 +199,24 @@ class Machine:
 
     def _is_all_told(self, chunk: bytes, now_ns: int) -> bool:
         """Take all that most runs ever say, if it is that to the byte: as frame by frame."""
-        if self._next is not _NEXT or self._state != "new" or not self._step.is_between_frames:
-            return False
-        before = len(_USUAL) + wire.HEADER.size
-        if len(chunk) < before or wire.HEADER.unpack_from(chunk, len(_USUAL)) != (
-            wire.RESULT,
-            len(chunk) - before,
+        start = len(_USUAL) + wire.HEADER.size
+        length = len(chunk) - start
+        if (
+            self._state != "new"
+            or self._step is not None  # it was cut into pieces
+            or self._next is not _NEXT
+            or length > self._limits.result_bytes
+            or not chunk.startswith(self._seal, start)
+            or wire.HEADER.unpack_from(chunk, len(_USUAL)) != (wire.RESULT, length)
         ):
             return False
-        if len(chunk) - before > self._longest_result or not chunk.startswith(self._seal, before):
-            return False
         self._has_begun = True
-        self._answered(wire.RESULT, chunk[before + len(self._seal) :], now_ns)
+        self._answered(wire.RESULT, chunk[start + len(self._seal) :], now_ns)
         return True
 
     def _check_tail(self) -> None:
-        if self.is_answered and not self._step.is_between_frames and not self._is_refused:
+        is_whole = self._step is None or self._step.is_between_frames
+        if self.is_answered and not is_whole and not self._is_refused:
             self._answer = None
             self._stopped, self._reason = "protocol_violation", "bytes after the answer"
 
@@ -237,21 +239,23 @@ class Machine:
         self._answer = (kind, body)
         if self._must_end or self._stopped is not None or kind == wire.FAILURE:
             self._orders.append(Order.RELEASE)  # else it goes when the run is handed over
-        self._next_ns = now_ns + KILL_GRACE_NS
+        self.next_ns = now_ns + KILL_GRACE_NS
 
     def _refuse(self, cause: str, reason: str, now_ns: int) -> None:
         self._answer = None
         self._stopped, self._reason = cause, reason
         self._is_refused = True
         self._orders.append(Order.STOP_NOW)
-        self._next_ns = now_ns + KILL_GRACE_NS
+        self.next_ns = now_ns + KILL_GRACE_NS
 
     def _kill(self, now_ns: int) -> None:
         self._is_killed = True
         self._orders.append(Order.KILL)
-        self._next_ns = now_ns + KILL_GRACE_NS
+        self.next_ns = now_ns + KILL_GRACE_NS
 
     def _from_init(self, chunk: bytes, now_ns: int) -> None:
+        if self._init is None:
+            self._init = wire.Decoder({wire.STATUS: wire.STATUS_BODY.size})
         try:
             for _, body in self._init.feed(chunk):
                 if self._status is not None:
@@ -261,7 +265,7 @@ class Machine:
             self._refuse("protocol_violation", str(error), now_ns)
 
     def _init_is_gone(self, now_ns: int) -> None:
-        self._next_ns = now_ns + DRAIN_GRACE_NS
+        self.next_ns = now_ns + DRAIN_GRACE_NS
 
     # -- what to do ----------------------------------------------------------------------------
 
@@ -269,11 +273,6 @@ class Machine:
         """What the driver must do now; each order is given once."""
         orders, self._orders = self._orders, []
         return orders
-
-    @property
-    def next_ns(self) -> int | None:
-        """When `tick` must be called at the latest."""
-        return self._next_ns
 
     @property
     def is_finished(self) -> bool:
@@ -290,7 +289,8 @@ class Machine:
         """Whether the outcome is certain by a RESULT, for which nothing has to be awaited."""
         if self._answer is None or self._stopped is not None or self._must_end:
             return False
-        return self._answer[0] == wire.RESULT and self._step.is_between_frames
+        is_whole = self._step is None or self._step.is_between_frames
+        return self._answer[0] == wire.RESULT and is_whole
 
     @property
     def is_answered(self) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from orq_runtime._dataclass import dataclass, field, replace
+from orq_runtime._dataclass import replace
 from orq_runtime._run.codec import TooLarge, decode_result
 from orq_runtime._run.exceeded import HINTS, cpu_exceeded, disk_exceeded
 from orq_runtime._run.machine import Conclusion, Machine
 from orq_runtime._run.report import decode_failure
 from orq_runtime.errors import ProtocolViolation
-from orq_runtime.model.checks import Checks, Coercion
+from orq_runtime.model.checks import STRICT, Checks, Coercion
 from orq_runtime.model.environment import Component
 from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
@@ -40,7 +40,6 @@ _HINTS: Final[Mapping[str, str]] = {
 _SMALLER: Final = "return less, write a file, or raise `blob_bytes`"
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: that takes three times as long to make
 class Circumstances:
     """What is known of a run beside what the machine saw. `sent_ns` is when its request went out.
 
@@ -51,21 +50,33 @@ class Circumstances:
     it has one.
     """
 
-    plan: RunPlan | None
-    is_command: bool = False
-    limits: Limits
-    start: Start
-    isolation: str
-    wall_seconds: float
-    timings: dict[str, float]
-    enforced_by: Mapping[str, str]
-    sent_ns: int | None = None
-    checks: Checks = field(default_factory=Checks)
-    blobs: int = -1
-    owner: int = -1
-    is_apart: bool = False
-    only_ours: bool = False
-    peak_memory_bytes: int | None = None
+    __slots__ = (
+        *("blobs", "checks", "enforced_by", "is_apart", "is_command", "isolation", "limits"),
+        *("only_ours", "owner", "peak_memory_bytes", "plan", "sent_ns", "start", "timings"),
+        "wall_seconds",
+    )
+
+    def __init__(
+        self,
+        plan: RunPlan | None,
+        limits: Limits,
+        start: Start,
+        isolation: str,
+        enforced_by: Mapping[str, str],
+        timings: dict[str, float],
+        wall_seconds: float,
+        *,
+        is_command: bool = False,
+        sent_ns: int | None = None,
+        checks: Checks = STRICT,
+    ) -> None:
+        self.plan, self.limits, self.start, self.checks = plan, limits, start, checks
+        self.isolation, self.enforced_by = isolation, dict(enforced_by)
+        self.timings, self.wall_seconds, self.sent_ns = timings, wall_seconds, sent_ns
+        self.is_command = is_command
+        self.blobs = self.owner = -1
+        self.is_apart = self.only_ours = False
+        self.peak_memory_bytes: int | None = None
 
     @property
     def environment_key(self) -> str:
@@ -123,7 +134,7 @@ def _outcome(
         peak_bytes = seen.peak_memory_bytes
     elif end.peak_memory_bytes is not None:
         peak_bytes = end.peak_memory_bytes
-    out, err = machine.stdout, machine.stderr
+    out, err = machine.printed.get("stdout"), machine.printed.get("stderr")
     return Outcome(
         verdict=verdict or end.verdict,
         value=value,
@@ -138,11 +149,11 @@ def _outcome(
             peak_memory_bytes=peak_bytes,
         ),
         timings=seen.timings if timings is None else timings,
-        stdout=out.text() if out.total else "",
-        stderr=err.text() if err.total else "",
-        stdout_dropped=out.dropped if out.total else 0,
-        stderr_dropped=err.dropped if err.total else 0,
-        environment=seen.environment_key,
+        stdout="" if out is None else out.text(),
+        stderr="" if err is None else err.text(),
+        stdout_dropped=0 if out is None else out.dropped,
+        stderr_dropped=0 if err is None else err.dropped,
+        environment="" if seen.plan is None else seen.plan.environment.key,
         coerced=coerced,
         imported=imported,
     )

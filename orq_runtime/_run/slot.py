@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Final
 
 from orq_runtime import _fs
 from orq_runtime._run.cgroup import Leaf
@@ -20,10 +21,13 @@ from orq_runtime._run.sentry import Sentry, Watched
 from orq_runtime._run.shelf import Shelf
 from orq_sandbox import wire
 
-__all__ = ["NOBODYS", "Slot"]
+__all__ = ["NOBODYS", "STREAMS", "Slot"]
 
-NOBODYS = b"?"
+NOBODYS: Final = b"?"
 """About no step: of a child that was told half a word."""
+
+STREAMS: Final = ("result", "status", "stdout", "stderr")
+"""In the order in which they are looked at: the result before what was printed before it."""
 
 _REAP_SECONDS = 10
 _MARKS = 64
@@ -53,6 +57,9 @@ class Slot:
     ) -> None:
         """`about` is what the child was told of the request it is to get; nothing if of none.
 
+        `has_blobs`: whether a file came with the result. `poll` waits for the `streams`, by
+        descriptor; a driver may have it wait for more.
+
         `ours`: how many generations, from the pidfd's process on, are no step's. `lives`: for how
         many more runs its init may be used.
         """
@@ -71,9 +78,16 @@ class Slot:
         self._work = -1
         self._sent = -1
         self._came = -1
+        self.has_blobs = False
         self._left = memoryview(b"")
         self._end = select.poll()
         self._end.register(pidfd, select.POLLIN)
+        # long before they are needed, mostly: a parked child has the time
+        self.poll = select.poll()
+        self.streams = {channel.host(name): name for name in STREAMS}
+        for descriptor in self.streams:
+            self.poll.register(descriptor, select.POLLIN)
+        self._result = channel.result
 
     def serves(self, about: bytes) -> bool:
         """Whether the child may get a request about this: it was told of nothing else."""
@@ -216,7 +230,7 @@ class Slot:
         What it has said of its progress was there before it, and comes first. The first descriptor
         that comes is kept, until it is taken.
         """
-        chunk, ancillary, _, _ = self.channel.result.recvmsg(size, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        chunk, ancillary, _, _ = self._result.recvmsg(size, _ROOM, socket.MSG_CMSG_CLOEXEC)
         count = self._kept(ancillary) if ancillary else 0
         return self.hear_marks() + chunk if chunk else chunk, count
 
@@ -228,18 +242,15 @@ class Slot:
         for descriptor in descriptors:
             if self._came < 0:
                 self._came = descriptor
+                self.has_blobs = True
             else:
                 os.close(descriptor)
         return len(descriptors)
 
-    @property
-    def has_blobs(self) -> bool:
-        """Whether a file came with the result."""
-        return self._came >= 0
-
     def take_blobs(self) -> int:
         """The file that came with the result, the caller's from now on; -1 for none."""
         came, self._came = self._came, -1
+        self.has_blobs = False
         return came
 
     def post_sentry(self, watched: Watched) -> None:

@@ -79,11 +79,9 @@ class Run:
         slot.begin(asked.frame(slot.about) if isinstance(asked, Request) else asked)
         return sent_ns
 
-    def begin(self, when: When) -> None:
-        """It had its turn; what is left of its time bounds it from here on."""
-        self.queue_seconds = max(0.0, (self.started_ns - when.asked_ns) / 1e9)
-        left = when.left_seconds()
-        if left is not None and 0 < left < self.limits.wall_seconds:
+    def bound(self, left: float) -> None:
+        """What is left of its time in seconds bounds it from here on."""
+        if 0 < left < self.limits.wall_seconds:
             self.limits = replace(self.limits, wall_seconds=left)
 
     def timings(self) -> dict[str, float]:
@@ -103,29 +101,27 @@ class Run:
         timings = self.timings()
         timings["total"] = self.queue_seconds + wall
         seen = Circumstances(
-            plan=self.plan,
+            self.plan,
+            self.limits,
+            self.start,
+            isolation,
+            enforced_by,
+            timings,
+            wall,
             is_command=self.launch.is_command,
-            limits=self.limits,
-            start=self.start,
-            isolation=isolation,
-            wall_seconds=wall,
-            timings=timings,
-            enforced_by=dict(enforced_by),
             sent_ns=self.sent_ns,
             checks=self.manner.checks,
         )
-        if self.slot is not None:
-            self._add(seen, self.slot)
-        return seen
-
-    def _add(self, seen: Circumstances, slot: Slot) -> None:
-        machine = self.machine
+        slot, machine = self.slot, self.machine
+        if slot is None:
+            return seen
         if slot.has_blobs:
             seen.is_apart, seen.only_ours = self._is_apart(), self._left_nobody()
             seen.blobs, seen.owner = slot.take_blobs(), slot.owner
         if machine is None or machine.is_finished:
             # a run that is handed over at its result was one process, which has said it itself
             seen.peak_memory_bytes = slot.leaf.peak_bytes()
+        return seen
 
     def _is_apart(self) -> bool:
         """Whether nobody outside its pid namespace can have got a file of the run's."""

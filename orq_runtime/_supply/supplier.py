@@ -64,6 +64,7 @@ class Supplier:
     ) -> None:
         self._settings = settings
         self._sink = sink
+        self.is_silent = sink is ignore
         self._uv = uv
         self._runner = runner
         self._home = home or Path.home()
@@ -138,7 +139,7 @@ class Supplier:
 
     def use(self, key: str) -> None:
         """An environment that was found before is used again. Does not block."""
-        if self._sink is not ignore:  # hot runs come by here
+        if not self.is_silent:  # hot runs come by here
             self._sink(Event(phase="hit", state="done", subject=key))
         self._store.touch(key, again_seconds=_TOUCH_SECONDS)
 

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypedDict, get_args
 from orq_runtime._dataclass import dataclass, replace
 from orq_runtime.errors import RequestError
 
-__all__ = ["Checks", "ChecksGiven", "Coercion", "Nan", "Typecheck"]
+__all__ = ["STRICT", "Checks", "ChecksGiven", "Coercion", "Nan", "Typecheck"]
 
 Typecheck = Literal["all", "sample", "off"]
 Nan = Literal["error", "allow"]
@@ -51,6 +51,9 @@ class Checks:
 
 
 _WORDS: Final = {"typecheck": get_args(Typecheck), "coerce": (False, True), "nan": get_args(Nan)}
+
+
+STRICT: Final = Checks()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

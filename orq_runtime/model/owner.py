@@ -16,20 +16,20 @@ __all__ = ["Owner"]
 class Owner:
     """The process that made this. Asked before any lock is taken."""
 
-    __slots__ = ("_pid",)
+    __slots__ = ("pid",)
 
     def __init__(self) -> None:
-        self._pid = os.getpid()
+        self.pid = os.getpid()
 
     @property
     def is_here(self) -> bool:
         """Whether this is that process."""
-        return os.getpid() == self._pid
+        return os.getpid() == self.pid
 
     def confirm(self) -> None:
         """Raise `RequestError` in a fork."""
-        if os.getpid() != self._pid:
+        if os.getpid() != self.pid:
             raise RequestError(
-                f"the runtime is that of process {self._pid}, and this is a fork of it",
+                f"the runtime is that of process {self.pid}, and this is a fork of it",
                 hint="make another `Runtime` after the fork",
             )
