@@ -40,7 +40,7 @@ class Ahead:
         try:
             self._made = load.made(about["file"], about["source"], about["roots"])
             if about.get("bind"):
-                self._function = self._found(about)
+                self._function = self.function(about)
         except BaseException as error:  # it is the step's, and told when somebody asks
             self._error = error if about.get("bind") else None
 
@@ -51,7 +51,8 @@ class Ahead:
     def asked(self, request: typing.Dict[str, typing.Any]) -> typing.Dict[str, typing.Any]:
         """The whole request: one that says nothing of the step is for the one that is expected."""
         if "function" not in request:
-            return {**self._about, **request}
+            self._about.update(request)
+            return self._about
         self._settle(request)
         self._made = self._function = self._error = None
         return request
@@ -60,9 +61,8 @@ class Ahead:
         """The step's function. Raises `Refusal`, and what the step's module raises."""
         if self._error is not None:
             raise self._error
-        return self._function or self._found(asked)
-
-    def _found(self, asked: typing.Dict[str, typing.Any]) -> typing.Callable:
+        if self._function is not None:
+            return self._function
         made = self._made or load.made(asked["file"], asked["source"], asked["roots"])
         return load.function_of(load.executed(made), asked["function"])
 

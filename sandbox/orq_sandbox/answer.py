@@ -20,6 +20,7 @@ __all__ = ["Files", "answer", "send"]
 _LONGEST_FAILURE = 3 << 20
 _Pieces = typing.Tuple[typing.Union[bytes, memoryview], ...]
 _STRICT = ("all", False, "error")
+_SHORT = 1 << 16  # bytes that are copied sooner than looked at
 _MOST_COERCED = 256
 _MOST_IMPORTED = 16
 _NOT_PLAIN = ("checks", "purpose", "blobs")
@@ -80,7 +81,9 @@ def answer(
 ) -> bytes:
     """The frame to send. Lets SystemExit pass: how a step ends itself is its own business."""
     clock = _Clock()
-    seal, body = frame[: wire.SEAL_BYTES], memoryview(frame)[wire.SEAL_BYTES :]
+    seal = frame[: wire.SEAL_BYTES]
+    body: typing.Union[bytes, memoryview] = frame if len(frame) < _SHORT else memoryview(frame)
+    body = body[wire.SEAL_BYTES :]
     try:
         value = _run(json, body, mark, folder, clock, files, ahead)
         return wire.frame(wire.RESULT, seal, *value)
@@ -101,13 +104,13 @@ def answer(
     if clock.coerced:
         said["coerced"] = clock.coerced[:_MOST_COERCED]
     try:
-        body = json.dumps(said)
+        told = json.dumps(said)
     except TypeError:  # a name of the step's making that no JSON can hold
-        body = b""
-    if not 0 < len(body) < _LONGEST_FAILURE:
+        told = b""
+    if not 0 < len(told) < _LONGEST_FAILURE:
         message = ascii(said["message"])
-        body = json.dumps({"verdict": verdict, "message": message, "timings": laps})
-    return wire.frame(wire.FAILURE, seal + body)
+        told = json.dumps({"verdict": verdict, "message": message, "timings": laps})
+    return wire.frame(wire.FAILURE, seal + told)
 
 
 def _described(error: BaseException, *, shows_locals: bool) -> dict:
@@ -120,7 +123,7 @@ def _described(error: BaseException, *, shows_locals: bool) -> dict:
 
 def _run(
     json: typing.Any,
-    body: memoryview,
+    body: typing.Union[bytes, memoryview],
     mark: int,
     folder: str,
     clock: _Clock,
@@ -270,8 +273,9 @@ def _usage(mine: resource.struct_rusage, theirs: resource.struct_rusage) -> dict
 
 
 def send(descriptor: int, message: bytes, beside: int = -1) -> None:
-    left = memoryview(message)
-    if beside >= 0:
-        left = later.part("parcel").send(descriptor, left, beside)
+    if beside < 0:
+        left = memoryview(message)[_write(descriptor, message) :]
+    else:
+        left = later.part("parcel").send(descriptor, memoryview(message), beside)
     while left:
         left = left[os.write(descriptor, left) :]

@@ -19,6 +19,7 @@ _PLAIN = frozenset((int, str, bool, float, type(None)))
 _WHOLE = frozenset((list, dict))
 _ANYTHING: typing.Any = typing.Any
 _UNION: typing.Any = typing.Union
+_ALIAS = getattr(types, "GenericAlias", None)  # of `list[int]`, since 3.9
 _UNNAMED = 0x04 | 0x08  # CO_VARARGS, CO_VARKEYWORDS
 _DEEPEST = 4
 _MISSING = object()
@@ -111,6 +112,8 @@ def _all_are(annotation: typing.Any, values: typing.Iterable, depth: int) -> boo
 
 
 def _parts(annotation: typing.Any) -> typing.Tuple[typing.Any, tuple]:
+    if type(annotation) is _ALIAS:
+        return annotation.__origin__, annotation.__args__
     if hasattr(annotation, "__metadata__"):  # Annotated: there may be bounds
         return None, ()
     return getattr(annotation, "__origin__", None), getattr(annotation, "__args__", ())

@@ -44,9 +44,9 @@ _DEEPEST = 250  # orjson's own bound is 254
 def decode(json: typing.Any, document: typing.Union[bytes, memoryview]) -> typing.Any:
     """The value of a marked document from the host."""
     if document[:1] == PLAIN:
+        if len(document) < _LARGE:
+            return json.loads(document[1:])
         text = memoryview(document)[1:]
-        if text.nbytes < _LARGE:
-            return json.loads(text)
         was_on = gc.isenabled()
         gc.disable()  # all that is made is kept: four times as fast
         try:

@@ -130,7 +130,10 @@ def forget_source() -> None:
 
 def function_of(module: types.ModuleType, name: str) -> typing.Callable:
     """The function by its name. Raises `Refusal` with close names when there is none."""
-    found: typing.Any = module
+    found: typing.Any = vars(module).get(name)
+    if type(found) is types.FunctionType:  # mostly
+        return found
+    found = module
     for part in name.split("."):
         if not hasattr(found, part):
             raise Refusal("not_found", _missing(module, name))

@@ -145,17 +145,19 @@ class Decoder:
         self._buffer = bytearray()
         self._wanted = HEADER.size
 
-    def feed(self, chunk: bytes) -> typing.Iterator[typing.Tuple[int, bytes]]:
+    def feed(self, chunk: bytes) -> typing.Iterable[typing.Tuple[int, bytes]]:
         """The frames that `chunk` completes, in order; to be iterated to the end.
 
         Raises `WireError` where the bytes stop being the protocol's, after the frames before that.
         """
-        buffer = self._buffer
-        if not buffer and len(chunk) >= HEADER.size:  # mostly it is one whole frame
+        if not self._buffer and len(chunk) >= HEADER.size:  # mostly it is one whole frame
             kind, length = HEADER.unpack_from(chunk)
             if HEADER.size + length == len(chunk) and length <= self._longest.get(kind, -1):
-                yield kind, chunk[HEADER.size :]
-                return
+                return ((kind, chunk[HEADER.size :]),)
+        return self._pieced(chunk)
+
+    def _pieced(self, chunk: bytes) -> typing.Iterator[typing.Tuple[int, bytes]]:
+        buffer = self._buffer
         buffer += chunk
         while len(buffer) >= self._wanted:
             kind, length = HEADER.unpack_from(buffer)
