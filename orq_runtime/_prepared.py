@@ -118,6 +118,7 @@ class Preparations:
         self._has_cgroup = has_cgroup
         self._environ = {**GUEST_VARIABLES, **policy.environ}
         self._kept: dict[int, Prepared] = {}
+        self._launches: dict[Launch, Launch] = {}
 
     def of(
         self,
@@ -194,13 +195,16 @@ class Preparations:
     ) -> Launch:
         """What a guest is started from that serves this plan and may read all that."""
         preload = plan.preload if self._keeps.preload is None else self._keeps.preload
-        return Launch(
+        launch = Launch(
             environment=plan.environment,
             bundle=bundle,
             wall=wall_of(self._tier, self._policy, limits, readable, has_cgroup=self._has_cgroup),
             preload=preload if start_mode == "zygote" else (),
             is_command=bool(plan.command),
         )
+        if len(self._launches) >= _MOST_KEPT:
+            self._launches.clear()
+        return self._launches.setdefault(launch, launch)  # the same one is found without a look
 
 
 def _code(step: Step) -> str:
