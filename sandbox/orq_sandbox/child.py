@@ -42,12 +42,11 @@ class Place:
     """Where a run takes place: behind which wall, its quantities, the doors to its cgroups.
 
     `doors` are open `cgroup.procs` files: init moves itself through them before it forks, or
-    `waits` until the host has moved it. A spare is forked ahead of its request. An init that
-    `goes_on` serves further runs if it is asked to. `become` serves a command instead of a
-    function.
+    `waits` until the host has moved it. A spare is forked ahead of its request. Its init
+    serves as many runs `more`, if it is asked to. `become` serves a command instead of a function.
     """
 
-    __slots__ = ("become", "doors", "goes_on", "is_spare", "run", "wall")
+    __slots__ = ("become", "doors", "is_spare", "more", "run", "wall")
 
     def __init__(
         self,
@@ -56,11 +55,11 @@ class Place:
         doors: typing.Sequence[int] = (),
         *,
         is_spare: bool = False,
-        goes_on: bool = False,
+        more: int = 0,
         become: typing.Optional[typing.Callable[..., None]] = None,
     ) -> None:
         self.wall, self.run, self.doors = wall, run, doors
-        self.is_spare, self.goes_on, self.become = is_spare, goes_on, become
+        self.is_spare, self.more, self.become = is_spare, more, become
 
 
 def reset_signals() -> None:

@@ -68,7 +68,8 @@ def serve(place: Place, channel: Channel, json: typing.Any) -> None:
         kernel.adopt_orphans()
         init = Init(place, channel.status, json)
         init.begin(channel)
-        while init.watch() and place.goes_on:
+        while init.watch() and place.more > 0:
+            place.more -= 1
             init.renew()
         init.report()
         os._exit(0)

@@ -31,6 +31,8 @@ _MOST = 16
 _LONGEST_MESSAGE = 4096
 _PATIENCE_MS = 20  # after READY the first order is on its way
 _FIRST = 3
+_OF_AN_EARLY = 8  # runs under one init: the first of a burst are not to wait for it to settle
+_OF_A_SETTLED = 1 << 20  # the host sees to an end
 _USUAL = ("dataclasses", "inspect")
 
 
@@ -70,7 +72,8 @@ def serve(
                 break
             run, numbers = order
             # one that lacks what later ones have is not to be there for long
-            place = child.Place(wall, run, numbers[5:], is_spare=True, goes_on=is_settled)
+            more = _OF_A_SETTLED if is_settled else _OF_AN_EARLY
+            place = child.Place(wall, run, numbers[5:], is_spare=True, more=more)
             inits.add(_spawn(place, numbers, control, json))
     _end_all()
     os._exit(0)
