@@ -74,6 +74,7 @@ class Slot:
         self.shelf = shelf
         self.about = about
         self.sentry: Sentry | None = None
+        self._before: Slot | None = None
         self.keeps_work = False
         self._work = -1
         self._sent = -1
@@ -98,10 +99,11 @@ class Slot:
         """Whether its init may go on to another run."""
         return self._lives > 0
 
-    def follow(self) -> Slot:
+    def follow(self, about: bytes = b"") -> Slot:
         """Have init end this run and fork the step of another, whose slot it gives: not ready yet.
 
         Ours is over then, also when it raises OSError: then there is nothing left of either.
+        `about`: as `tell` takes it.
         """
         try:
             channel = self.channel.following()
@@ -118,13 +120,13 @@ class Slot:
             lives=self._lives - 1,
         )
         self.pidfd = -1
+        following._before = self  # not closed yet: its step is not to wake only to be killed
+        following.tell(about)
         try:
             following._ask_to_renew()
         except BaseException:
             following.close()
             raise
-        finally:
-            self.close()  # afterwards: a step whose request is closed ends by itself
         return following
 
     def _ask_to_renew(self) -> None:
@@ -142,7 +144,14 @@ class Slot:
             said = os.read(self.channel.host("status"), _MARKS)
         except OSError:
             return False
+        finally:
+            self._let_go_of_before()
         return said == wire.frame(wire.RENEWED) and self.leaf.renew()
+
+    def _let_go_of_before(self) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            before.close()
 
     def tell(self, about: bytes) -> None:
         """Tell the child what its request will be about; it serves no other then."""
@@ -292,6 +301,7 @@ class Slot:
     def close(self) -> None:
         """Let go of everything. What still runs is ended. Twice is fine."""
         self.release()
+        self._let_go_of_before()
         sent, self._sent = self._sent, -1
         for descriptor in (self.take_work(), self.take_blobs(), sent):
             if descriptor >= 0:

@@ -144,11 +144,10 @@ class Tender:
 
     def _have_followed(self, slot: Slot, launch: Launch, about: bytes) -> None:
         try:
-            child = slot.follow()
+            child = slot.follow(about)
         except OSError:
             self._pool.arrive(launch, None)
             return
-        child.tell(about)
         status = child.channel.host("status")
         self._following[status] = (child, launch, time.monotonic() + _PATIENCE_SECONDS)
         self._poll.register(status, select.POLLIN)
