@@ -15,7 +15,11 @@ from orq_runtime._dataclass import dataclass
 
 __all__ = ["KERNEL", "Files", "Hierarchy", "counters", "hierarchies", "own_folder"]
 
-_MOST_BYTES: Final = 1 << 20
+_CHUNK: Final = 1 << 12
+_LONGEST_RECORD: Final = 1 << 11
+"""Of a control file. The kernel gives as many whole ones as there is room for: a chunk with room
+left for another is the last."""
+
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
@@ -48,8 +52,10 @@ class _Kernel:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         try:
             chunks = []
-            while chunk := os.read(descriptor, _MOST_BYTES):
+            while chunk := os.read(descriptor, _CHUNK):
                 chunks.append(chunk)
+                if len(chunk) <= _CHUNK - _LONGEST_RECORD:
+                    break
             return b"".join(chunks).decode("ascii", "replace").strip()
         finally:
             os.close(descriptor)
