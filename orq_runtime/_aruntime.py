@@ -332,6 +332,7 @@ class AsyncRuntime:
             if not await self._turns.take(step, when):
                 return session.too_late(when)
             try:
+                session.life.confirm()
                 run = session.prepare_at_hand(step, inputs, limits, wanted, manner)
                 if run is None:
                     run = await _in_thread(

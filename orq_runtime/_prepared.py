@@ -74,10 +74,6 @@ class Prepared:
             and (self.manner is manner or self.manner == manner)
         )
 
-    def plain_message(self, inputs: Mapping[str, object], seal: bytes) -> codec.Request | None:
-        """The REQUEST of a run with these inputs, if they are plain JSON, as most are."""
-        return None if self.plan.command else codec.plain_request(self.about, inputs, seal)
-
     def message(
         self, inputs: Mapping[str, object], seal: bytes, packing: Packing
     ) -> codec.Request | bytes:

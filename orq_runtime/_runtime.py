@@ -185,8 +185,8 @@ class Runtime:
         if checks or show_locals:
             manner = self._session.manner(checks, shows_locals=show_locals)
         with self._calls:
-            asked = (step, inputs, limits, wanted, manner, When.now(timeout))
-            outcome = self._run_once(asked)
+            when = When(time.monotonic_ns()) if timeout is None else When.now(timeout)
+            outcome = self._run_once((step, inputs, limits, wanted, manner, when))
         return outcome if outcome.verdict == "ok" or not check else _checked(outcome)
 
     def submit(
@@ -330,7 +330,8 @@ class Runtime:
             late = self._session.late(run, when)
             return self._driven(run, canceller) if late is None else late
         finally:
-            self._session.discard(run)
+            if not run.is_over:
+                self._session.discard(run)
 
     def _driven(self, run: Run, canceller: Canceller | None) -> Outcome:
         try:

@@ -22,7 +22,7 @@ from orq_runtime._run.entry import Short
 from orq_runtime._run.exceeded import of_group
 from orq_runtime._run.guest import Guests
 from orq_runtime._run.handover import Handover, Share
-from orq_runtime._run.held import enforced_by, watched_of_run
+from orq_runtime._run.held import WATCHER, enforced_by, watched_of_run
 from orq_runtime._run.launch import Launch, launch_exec, why_it_died
 from orq_runtime._run.machine import Machine
 from orq_runtime._run.outcome import conclude, never_began
@@ -113,7 +113,7 @@ class Session:
             keeps=keeps,
             has_cgroup=self._mechanism.has_cgroup,
         )
-        self._held: tuple[Limits, Mapping[str, str]] = (_NO_LIMITS, {})
+        self._held: tuple[Limits | None, tuple[Mapping[str, str], bool]] = (None, ({}, False))
         self.life = Life(self._end)
         self._prewarmer = self._prewarming() if keeps.prewarm and start == "zygote" else None
 
@@ -185,21 +185,26 @@ class Session:
         manner: Manner = CALL,
         supply: Callable[[SupplyRequest], Environment] | None = None,
     ) -> Run:
-        """All of a run that comes before its process. Blocks. Raises what supply raises."""
+        """All of a run that comes before its process. Blocks. Raises what supply raises.
+
+        That it is not in a fork of its process is the caller's to confirm.
+        """
         started_ns = time.monotonic_ns()
-        self.life.confirm()
+        if self.life.is_over:
+            self.life.confirm()
         limits = limits or self.limits
         ready, supplied_ns = self._preparations.of(
             step, limits, manner, supply or self._provision.environment
         )
         seal, inputs = codec.new_seal(), inputs or {}
-        asked = ready.plain_message(inputs, seal)
+        asked = None if ready.plan.command else codec.plain_request(ready.about, inputs, seal)
         run = Run(
             ready.plan,
             ready.launch,
             limits,
             manner,
             wanted,
+            b"" if ready.plan.command else ready.about,
             asked,
             seal,
             start_mode=ready.start_mode,
@@ -276,7 +281,7 @@ class Session:
     def too_late(self, when: When, run: Run | None = None) -> Outcome:
         """The outcome of a run whose time was over before it had a child."""
         limits = self.limits if run is None else run.limits
-        return too_late(when, run, self.isolation, self._enforced_by(limits))
+        return too_late(when, run, self.isolation, self._enforced_by(limits)[0])
 
     def claim(self, run: Run) -> tuple[Slot, Machine]:
         """Give the run its child and its machine. Blocks. Raises `NeverStarted`."""
@@ -291,10 +296,10 @@ class Session:
     def _claimed(self, run: Run, slot: Slot) -> tuple[Slot, Machine]:
         run.slot = slot
         limits = run.limits
+        run.enforced_by, is_watched = self._enforced_by(limits)
         try:
             slot.leaf.adjust(limits)
-            watched = watched_of_run(self._enforced_by(limits), limits, slot)
-            if watched is not None:
+            if is_watched and (watched := watched_of_run(run.enforced_by, limits, slot)):
                 slot.post_sentry(watched)
         except OSError as error:
             raise NeverStarted(f"the run's group does not take its limits: {error}") from error
@@ -318,8 +323,7 @@ class Session:
         """The outcome. The child is ended, if it has not, and taken away behind it."""
         if run.machine is None:
             raise InternalError("a run ends after it was claimed")
-        seen = run.circumstances(self.isolation, self._enforced_by(run.limits))
-        outcome = conclude(run.machine, seen)
+        outcome = conclude(run.machine, run.circumstances(self.isolation))
         if run.slot is not None:
             if outcome.verdict != "ok":
                 outcome = of_group(outcome, run.slot.leaf, run.limits)
@@ -346,14 +350,15 @@ class Session:
         self.discard(run)
         if isinstance(error, WallUnavailable):
             raise error
-        seen = run.circumstances(self.isolation, self._enforced_by(run.limits))
-        return never_began(error.message, seen)
+        run.enforced_by, _ = self._enforced_by(run.limits)
+        return never_began(error.message, run.circumstances(self.isolation))
 
     def discard(self, run: Run, *, is_well: bool = False) -> None:
         """End what is left of a run and give everything back. Twice is fine.
 
         `is_well`: it went well, and its init waits for what is to come.
         """
+        run.is_over = True
         if run.handover is not None:
             run.handover.forget()
         if run.slot is not None:
@@ -361,10 +366,12 @@ class Session:
             what = run.launch if run.start_mode == "zygote" else None
             self._pool.give_back(slot, what, is_well=is_well)
 
-    def _enforced_by(self, limits: Limits) -> Mapping[str, str]:
+    def _enforced_by(self, limits: Limits) -> tuple[Mapping[str, str], bool]:
+        """What holds each limit, and whether anything is left to a sentry."""
         known, held = self._held
         if known is not limits:
-            held = enforced_by(self._mechanism, self.isolation, limits)
+            names = enforced_by(self._mechanism, self.isolation, limits)
+            held = names, any(WATCHER in name for name in names.values())
             self._held = (limits, held)
         return held
 

@@ -45,7 +45,7 @@ class _Driver:
         for name, descriptor in self._names.items():
             self._loop.add_reader(descriptor, self._readable, name)
         self._request = -1
-        if slot.push():
+        if slot.is_sending:
             self._request = slot.channel.host("request")
             self._loop.add_writer(self._request, self._writable)
         self._settle()

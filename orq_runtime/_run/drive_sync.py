@@ -66,7 +66,7 @@ class _Driver:
         self._machine, self._slot = machine, slot
         self._poll, self._names = slot.poll, slot.streams
         self._request = -1
-        if slot.push():
+        if slot.is_sending:
             self._request = slot.channel.host("request")
             self._poll.register(self._request, select.POLLOUT)
         if canceller is not None:
@@ -91,7 +91,9 @@ class _Driver:
 
     def _has_result(self) -> bool:
         """Wait and see; whether the RESULT came, and nothing that is still to be read."""
-        ready = self._poll.poll(self._patience_ms())
+        next_ns = drive.wake_ns(self._machine, self._slot)
+        left = None if next_ns is None else max(0, next_ns - time.monotonic_ns()) / _MILLISECOND
+        ready = self._poll.poll(left)
         now = time.monotonic_ns()
         for descriptor, _ in ready:
             self._serve(descriptor, now)
@@ -117,9 +119,3 @@ class _Driver:
         if self._request >= 0:
             self._poll.unregister(self._request)
             self._request = -1
-
-    def _patience_ms(self) -> float | None:
-        next_ns = drive.wake_ns(self._machine, self._slot)
-        if next_ns is None:
-            return None
-        return max(0.0, (next_ns - time.monotonic_ns()) / _MILLISECOND)

@@ -10,9 +10,9 @@ from orq_runtime._run.sentry import Watched
 from orq_runtime._run.slot import Slot
 from orq_runtime.model.limits import Limits
 
-__all__ = ["enforced_by", "watched_of_run"]
+__all__ = ["WATCHER", "enforced_by", "watched_of_run"]
 
-_WATCHER: Final = "watcher"
+WATCHER: Final = "watcher"
 _BY_THE_HOST: Final = {
     "wall_seconds": "host clock",
     "stdout_bytes": "host",
@@ -28,18 +28,18 @@ def enforced_by(mechanism: Mechanism, isolation: str, limits: Limits) -> dict[st
     held["open_files"] = held["file_bytes"] = "rlimit"
     if limits.cpu_seconds is not None:
         held["cpu_seconds"] = "rlimit"
-    held["tmp_bytes"] = held["tmp_inodes"] = "tmpfs" if isolation == "namespaces" else _WATCHER
+    held["tmp_bytes"] = held["tmp_inodes"] = "tmpfs" if isolation == "namespaces" else WATCHER
     is_counted = isolation == "namespaces" and not mechanism.has_cgroup
     if held["processes"] == "rlimit" and not is_counted:
-        held["processes"] = _WATCHER  # the rlimit would count all that this user runs
+        held["processes"] = WATCHER  # the rlimit would count all that this user runs
     return held
 
 
 def watched_of_run(held: Mapping[str, str], limits: Limits, slot: Slot) -> Watched | None:
     """What a run's sentry is to look after; None where the kernel holds all of it."""
-    watches_memory = _WATCHER in held["memory_bytes"]
-    watches_processes = held["processes"] == _WATCHER
-    folders = () if slot.folder is None or held["tmp_bytes"] != _WATCHER else (slot.folder,)
+    watches_memory = WATCHER in held["memory_bytes"]
+    watches_processes = held["processes"] == WATCHER
+    folders = () if slot.folder is None or held["tmp_bytes"] != WATCHER else (slot.folder,)
     if not (watches_memory or watches_processes or folders):
         return None
     return Watched(

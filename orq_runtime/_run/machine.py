@@ -302,7 +302,10 @@ class Machine:
     def conclusion(self) -> Conclusion:
         """How the run ended; meaningful once `is_settled`."""
         wait_status, cpu, peak, is_full = self._status or (None, None, None, False)
-        verdict = self._verdict(wait_status)
+        if self._stopped is None and self._answer is not None:
+            verdict = "ok" if self._answer[0] == wire.RESULT else "failure"
+        else:
+            verdict = self._stopped or self._verdict(wait_status)
         return Conclusion(
             verdict=verdict,
             reason=self._reason,
@@ -321,10 +324,7 @@ class Machine:
         return "no" if is_sure else "unknown"
 
     def _verdict(self, wait_status: int | None) -> str:
-        if self._stopped is not None:
-            return self._stopped
-        if self._answer is not None:
-            return "failure" if self._answer[0] == wire.FAILURE else "ok"
+        """Of a run that has neither answered nor been stopped."""
         if self._state == "new":
             return "never_started"
         if wait_status is None or os.WIFSIGNALED(wait_status):

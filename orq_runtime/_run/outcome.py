@@ -86,15 +86,6 @@ class Circumstances:
 
 def conclude(machine: Machine, seen: Circumstances) -> Outcome:
     """The outcome of a finished run. Closes the file that came with its result."""
-    if seen.blobs < 0:
-        return _concluded(machine, seen)
-    try:
-        return _concluded(machine, seen)
-    finally:
-        os.close(seen.blobs)
-
-
-def _concluded(machine: Machine, seen: Circumstances) -> Outcome:
     end = machine.conclusion()
     if seen.is_command and end.verdict == "no_result":
         end = end._replace(verdict="ok")
@@ -109,6 +100,9 @@ def _concluded(machine: Machine, seen: Circumstances) -> Outcome:
     except wire.WireError as error:
         failure = Failure(message=f"the answer is {error}")
         outcome = _outcome(machine, end, seen, verdict="protocol_violation", failure=failure)
+    finally:
+        if seen.blobs >= 0:
+            os.close(seen.blobs)
     if outcome.verdict != "ok":
         named = cpu_exceeded(outcome, end, seen.limits) or disk_exceeded(outcome, end, seen.limits)
         outcome = named or outcome

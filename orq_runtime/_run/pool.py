@@ -82,6 +82,7 @@ class Pool(Generic[K, C]):
         self._ceiling = Ceiling(keeps.parked_bytes)
         self._clock = clock
         self._closing = threading.Event()
+        self._is_closing = False
         self._pause, self._wait = pause or self._closing.wait, wait
         self._lock = threading.Lock()
         self._entries: dict[K, Entry[C]] = {}
@@ -201,12 +202,13 @@ class Pool(Generic[K, C]):
 
     def _the_tender(self) -> Tends[K, C] | None:
         with self._lock:
-            if self._tender is None and not self._closing.is_set():
-                with contextlib.suppress(
-                    OSError
-                ):  # no descriptor for it: whoever asks does without
+            if self._is_closing:
+                return None
+            if self._tender is None:
+                # no descriptor for it: whoever asks does without
+                with contextlib.suppress(OSError):
                     self._tender = self._tend(self)
-            return None if self._closing.is_set() else self._tender
+            return self._tender
 
     # -- for the tender ------------------------------------------------------------------------
 
@@ -345,6 +347,7 @@ class Pool(Generic[K, C]):
         """End every zygote with all that runs under it."""
         self._closing.set()
         with self._lock:
+            self._is_closing = True
             entries = list(self._entries.values())
             self._entries.clear()
         if self._tender is not None:

@@ -79,7 +79,7 @@ class Slot:
         self._work = -1
         self._sent = -1
         self._came = -1
-        self.has_blobs = False
+        self.has_blobs = self.is_sending = False
         self._left = memoryview(b"")
         self._end = select.poll()
         self._end.register(pidfd, select.POLLIN)
@@ -195,9 +195,9 @@ class Slot:
         self._sent = descriptor
 
     def begin(self, request: bytes) -> None:
-        """Send the request, as much of it as goes now; `push` sends the rest."""
+        """Send the request, as much of it as goes now; `push` sends the rest, if `is_sending`."""
         self._left = memoryview(request)
-        self.push()
+        self.is_sending = self.push()
 
     def push(self) -> bool:
         """Send on; False once nothing is left to send, or nobody is there to read it."""

@@ -29,14 +29,15 @@ _END_SECONDS: Final = 0.5  # init has closed all that it had
 class Run:
     """One run under way. `slot` is claimed by the driver's thread and closed by `finish`.
 
-    `packing` is there where something travels beside the inputs' JSON, `handover` where that may be
-    an artifact. Moments are nanoseconds of the monotonic clock.
+    `about` is what its child may know ahead: nothing for a command. `packing` is there where
+    something travels beside the inputs' JSON, `handover` where that may be an artifact. Moments are
+    nanoseconds of the monotonic clock.
     """
 
     __slots__ = (
-        *("asked", "claimed_ns", "handover", "launch", "limits", "machine", "manner"),
-        *("packing", "plan", "prepared_ns", "queue_seconds", "seal", "sent_ns", "slot", "start"),
-        *("start_mode", "started_ns", "supplied_ns", "wanted"),
+        *("about", "asked", "claimed_ns", "enforced_by", "handover", "is_over", "launch", "limits"),
+        *("machine", "manner", "packing", "plan", "prepared_ns", "queue_seconds", "seal"),
+        *("sent_ns", "slot", "start", "start_mode", "started_ns", "supplied_ns", "wanted"),
     )
 
     def __init__(
@@ -46,6 +47,7 @@ class Run:
         limits: Limits,
         manner: Manner,
         wanted: Wanted | None,
+        about: bytes,
         asked: Request | bytes | None,
         seal: bytes,
         *,
@@ -54,9 +56,11 @@ class Run:
         supplied_ns: int,
     ) -> None:
         self.plan, self.launch, self.limits, self.manner = plan, launch, limits, manner
-        self.wanted, self.asked, self.seal = wanted, asked, seal
+        self.wanted, self.about, self.asked, self.seal = wanted, about, asked, seal
         self.start_mode, self.started_ns, self.supplied_ns = start_mode, started_ns, supplied_ns
         self.prepared_ns = time.monotonic_ns()
+        self.enforced_by: Mapping[str, str] = {}
+        self.is_over = False
         self.claimed_ns = 0
         self.sent_ns: int | None = None
         self.queue_seconds = 0.0
@@ -65,11 +69,6 @@ class Run:
         self.handover: Handover | None = None
         self.slot: Slot | None = None
         self.machine: Machine | None = None
-
-    @property
-    def about(self) -> bytes:
-        """What its child may know ahead; nothing for a command."""
-        return self.asked.about if isinstance(self.asked, Request) else b""
 
     def send(self, slot: Slot) -> int:
         """Send the request to the child, as much of it as goes now; when that was."""
@@ -95,7 +94,7 @@ class Run:
             told["claim"] = (self.sent_ns - self.claimed_ns) / 1e9
         return told
 
-    def circumstances(self, isolation: str, enforced_by: Mapping[str, str]) -> Circumstances:
+    def circumstances(self, isolation: str) -> Circumstances:
         """What is known of it now, beside what its machine saw."""
         wall = (time.monotonic_ns() - self.started_ns) / 1e9
         timings = self.timings()
@@ -105,7 +104,7 @@ class Run:
             self.limits,
             self.start,
             isolation,
-            enforced_by,
+            self.enforced_by,
             timings,
             wall,
             is_command=self.launch.is_command,

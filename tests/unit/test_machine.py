@@ -86,6 +86,42 @@ def test_each_end_has_its_verdict(
     assert (verdict, began) == (end.verdict, end.began)
 
 
+_LONG = wire.frame(wire.RESULT, _SEAL + wire.ALONE + b"J" * 90)
+_TOO_LONG = wire.frame(wire.RESULT, _SEAL + wire.ALONE + b"J" * 100_000)
+_STORIES = {
+    "usual": _RESULT,
+    "as long as it may be": _LONG,
+    "too long": _TOO_LONG,
+    "in company": _NOT_ALONE,
+    "forged": _FORGED,
+    "a failure": _FAILURE,
+    "nothing in it": wire.frame(wire.RESULT, b""),
+    "nothing but the seal": wire.frame(wire.RESULT, _SEAL),
+    "cut off": _RESULT[:-1],
+    "a byte more": _RESULT + b"\4",
+    "told twice": _RESULT + _RESULT,
+    "begun again": _RESULT + _PARKED + _BEGAN + _RESULT,
+}
+
+
+@pytest.mark.parametrize("calls", [True, False])
+@pytest.mark.parametrize("story", _STORIES)
+def test_a_story_told_at_once_is_the_one_told_in_bytes(story: str, calls: bool) -> None:
+    """What most runs say is taken in one step: that decides as step by step would."""
+    told = _PARKED + _BEGAN + _STORIES[story]
+    ends = []
+    for pieces in ([told], [told[:10], told[10:]], [bytes([byte]) for byte in told]):
+        machine = Machine(Limits(result_bytes=100), deadline_ns=9, seal=_SEAL, calls=calls)
+        for piece in pieces:
+            machine.saw("result", piece, 5)
+        settled = (machine.has_result, machine.is_answered, machine.orders())
+        machine.saw("status", _status(0), 6)
+        _end(machine, 7)
+        ends.append((settled, machine.conclusion()))
+
+    assert ends == [ends[0]] * 3
+
+
 @pytest.mark.parametrize(
     ("answer", "verdict"),
     [
