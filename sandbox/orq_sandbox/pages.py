@@ -69,8 +69,9 @@ def _fill_heap() -> None:
     libc.malloc_trim(0)
     size, left = _LARGEST_BLOCK, _MOST
     while size >= _GRAIN and left > 0:
+        behind = libc.sbrk(0) - libc.mallinfo2().top
         block = libc.malloc(size)
-        if block < libc.sbrk(0) - libc.mallinfo2().top:
+        if block < behind:
             left -= size
         else:  # there is no room for one in between
             libc.free(block)
