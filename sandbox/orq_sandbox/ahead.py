@@ -15,7 +15,26 @@ import typing
 
 from orq_sandbox import load
 
-__all__ = ["Ahead"]
+__all__ = ["Ahead", "set_variables"]
+
+
+_at_start = dict(os.environ)  # before any package: what most runs ask for
+_variables: typing.Dict[str, str] = {}  # as they were set last
+
+
+def set_variables(
+    rooms: typing.Tuple[str, str], environ: typing.Optional[typing.Mapping[str, str]] = None
+) -> None:
+    """Have the variables of a run, and no others; in a zygote, those that most runs will have."""
+    home, temporary = rooms
+    wanted = {"HOME": home, "TMPDIR": temporary, **(_at_start if environ is None else environ)}
+    if wanted == _variables:
+        return
+    os.environ.clear()
+    for name, value in wanted.items():
+        os.environ[name] = value  # `update` asks about classes
+    _variables.clear()
+    _variables.update(wanted)
 
 
 class Ahead:
@@ -68,11 +87,7 @@ class Ahead:
 
     def _settle(self, asked: typing.Dict[str, typing.Any]) -> None:
         """Make this process the run's: its variables and its import roots."""
-        if os.environ:
-            os.environ.clear()
-        home, temporary = self._rooms
-        for name, value in {"HOME": home, "TMPDIR": temporary, **asked["environ"]}.items():
-            os.environ[name] = value  # `update` asks about classes
+        set_variables(self._rooms, asked["environ"])
         for root in asked["roots"]:
             if root not in sys.path:
                 sys.path.append(root)

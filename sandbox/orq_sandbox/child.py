@@ -16,12 +16,13 @@ import socket
 import sys
 import typing
 
-from orq_sandbox import confine, harness, kernel, rehearsal
+from orq_sandbox import ahead, confine, harness, kernel, rehearsal
 
 __all__ = ["Channel", "Place", "become_step", "confess", "get_ready", "reset_signals"]
 
 _REQUEST = 3
 _RESULT = 4
+_NOWHERE = ("/", "/")
 _UNIX, _STREAM = int(socket.AF_UNIX), int(socket.SOCK_STREAM)  # members of an enum are slow
 
 
@@ -117,8 +118,11 @@ _STARTING_HANDLERS = {
 _printers: typing.Dict[str, io.TextIOWrapper] = {}  # a zygote's, for all of its steps
 
 
-def get_ready(json: typing.Any) -> None:
-    """In a zygote: do what each child would have to do, for memory that is written to is dear."""
+def get_ready(json: typing.Any, rooms: typing.Optional[typing.Tuple[str, str]]) -> None:
+    """In a zygote: do what each child would have to do, for memory that is written to is dear.
+
+    `rooms` are those of all runs, if they are the same.
+    """
     reader, writer = os.pipe()
     kept = [os.dup(number) for number in (1, 2)]
     for number in (1, 2):
@@ -129,7 +133,7 @@ def get_ready(json: typing.Any) -> None:
     for descriptor in (reader, writer, *kept):
         os.close(descriptor)
     rehearsal.get_ready(json)
-    os.environ.clear()  # a step has its own
+    ahead.set_variables(rooms or _NOWHERE)
     harness.draw_anew()
 
 

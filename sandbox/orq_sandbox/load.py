@@ -93,12 +93,11 @@ def _unreadable(file: str, error: OSError) -> str:
 
 
 def _module_name(file: str, roots: typing.List[str]) -> str:
-    stem = os.path.splitext(os.path.basename(file))[0]
-    name = stem
+    name = stem = _without_suffix(file.rpartition(os.sep)[2])
     for root in sorted(roots, key=len, reverse=True):
         above = root.rstrip(os.sep) + os.sep
         if file.startswith(above):
-            parts = os.path.splitext(file[len(above) :])[0].split(os.sep)
+            parts = _without_suffix(file[len(above) :]).split(os.sep)
             if all(part.isidentifier() for part in parts):
                 name = ".".join(parts)
             break
@@ -106,6 +105,11 @@ def _module_name(file: str, roots: typing.List[str]) -> str:
         sys, "stdlib_module_names", ()
     )
     return "step_" + stem if is_taken else name
+
+
+def _without_suffix(path: str) -> str:
+    is_plain = path.endswith(".py") and path[-4:-3] not in ("", ".", os.sep)
+    return path[:-3] if is_plain else os.path.splitext(path)[0]
 
 
 def _of_source(source: str) -> Module:

@@ -61,7 +61,7 @@ def serve(
     while True:
         numbers = [number for number, _ in poll.poll(None if is_settled else _PATIENCE_MS)]
         if not is_settled and (not numbers or len(inits) >= _FIRST):
-            _settle(json)
+            _settle(json, wall)
             is_settled = True
         if waker in numbers:
             os.read(waker, 4096)
@@ -79,7 +79,7 @@ def serve(
     os._exit(0)
 
 
-def _settle(json: typing.Any) -> None:
+def _settle(json: typing.Any, wall: confine.Wall) -> None:
     """What pays for later children, and the first one is not kept waiting for.
 
     Steps import the standard modules often enough to have them here.
@@ -88,7 +88,7 @@ def _settle(json: typing.Any) -> None:
     _preload_uuid()
     try:
         later.part("bind")
-        child.get_ready(json)
+        child.get_ready(json, wall.own_rooms)
     except Exception:  # an environment may spoil what it likes: each child says what it then lacks
         pass
     gc.collect()

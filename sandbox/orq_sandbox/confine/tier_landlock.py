@@ -50,6 +50,7 @@ class LandlockWall:
     """The wall around this zygote."""
 
     tier = "landlock"
+    own_rooms = None  # each run has others
     is_all_disk_ours = False
     shelf = -1
 

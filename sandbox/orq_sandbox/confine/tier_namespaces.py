@@ -69,6 +69,7 @@ class NamespacesWall:
     """
 
     tier = "namespaces"
+    own_rooms = Rooms(*OWN)  # of every run: each has its own mounts there
 
     def __init__(
         self, policy: Mapping, stages: Stages, interface: int, shelf: typing.Tuple[int, bool]
@@ -111,7 +112,7 @@ class NamespacesWall:
             namespaces.unshare(self._of_run)
         with self.stages("run: mounts"):
             self._furniture.set_up()
-        return Rooms(*OWN)
+        return self.own_rooms
 
     def renew_init(self, run: Mapping) -> Rooms:
         """In init, when it is the only process of its namespace: all of that anew.

@@ -23,6 +23,7 @@ class ProcessWall:
     """What stands around a run when nothing does."""
 
     tier = "process"
+    own_rooms = None  # each run has others
     is_all_disk_ours = False
     shelf = -1
     landlock = 0
