@@ -39,9 +39,10 @@ class _Pool:
     def __init__(self) -> None:
         self.turns: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.heard: Collection[int] = ()
-        self.tender = Tender(lambda _: None, self._keep)
+        self.tender = Tender(cast("Any", self))
 
-    def _keep(self) -> tuple[float | None, Collection[int]]:
+    def keep(self) -> tuple[float | None, Collection[int]]:
+        """As a pool's."""
         self.turns.put(None)
         return None, self.heard
 
