@@ -336,7 +336,7 @@ class Session:
         if outcome.verdict == "never_started" and alone is not None:
             return self.refuse(run, why_it_died(alone, "the guest"))
         is_over = run.machine.is_finished or run.wanted is not None
-        self.discard(run, is_well=outcome.ok and not is_over)
+        self.discard(run, is_well=outcome.verdict == "ok" and not is_over)
         return outcome
 
     def _collected(self, outcome: Outcome, slot: Slot, wanted: Wanted, limits: Limits) -> Outcome:

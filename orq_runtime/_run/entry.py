@@ -138,7 +138,8 @@ class Entry(Generic[C]):
         self.weighed = now - 3600.0
         self.is_changed = False
         self._wait = wait
-        self._counting = threading.Condition(threading.Lock())
+        self._count = threading.Lock()
+        self._counting = threading.Condition(self._count)
         self._back: collections.deque[C] = collections.deque()
         self._expected = self._waiting = self._followed = 0
         self._claims = self._hits = self._starts = self._deaths = self._young_deaths = 0
@@ -178,7 +179,7 @@ class Entry(Generic[C]):
 
     def lend(self, about: bytes, before: float, now: float, *, is_hot: bool) -> None:
         """A child was claimed for a request about this."""
-        with self._counting:
+        with self._count:
             self._lend(about, before, now, is_hot=is_hot)
 
     def _lend(self, about: bytes, before: float, now: float, *, is_hot: bool) -> None:
@@ -192,7 +193,7 @@ class Entry(Generic[C]):
 
     def miss(self, most: int, now: float) -> None:
         """A claim found nothing parked."""
-        with self._counting:
+        with self._count:
             self.spares = min(self.spares + 1, most)
             self._changed = now
 
@@ -200,14 +201,14 @@ class Entry(Generic[C]):
 
     def expect(self) -> bool:
         """Whether the child of a run that is over is to come back; `arrive` must follow then."""
-        with self._counting:
+        with self._count:
             is_wanted = self._free < _MOST_BACK * self.spares and not self.is_gone
             self._expected += is_wanted
             return is_wanted
 
     def arrive(self, child: C | None) -> bool:
         """One that was expected is back, or will not come; False where it is not taken."""
-        with self._counting:
+        with self._count:
             self._expected -= 1
             is_taken = child is not None and not self.is_gone
             if child is not None and is_taken:
@@ -218,12 +219,12 @@ class Entry(Generic[C]):
 
     def take_back(self, about: bytes, before: float, clock: Callable[[], float]) -> C | None:
         """One that is back and serves this, if there is one; it is claimed then."""
-        with self._counting:
+        with self._count:
             return self._take_back(about, before, clock)
 
     def await_back(self, about: bytes, before: float, clock: Callable[[], float]) -> C | None:
         """The same, waiting while others come back that nobody else waits for."""
-        with self._counting:
+        with self._count:
             self._waiting += 1
             try:
                 while (child := self._take_back(about, before, clock)) is None:
@@ -246,12 +247,12 @@ class Entry(Generic[C]):
 
     def shed_back(self) -> C | None:
         """One that is back, for nobody: it is to be ended."""
-        with self._counting:
+        with self._count:
             return self._back.popleft() if self._back else None
 
     def retire(self, *, even_busy: bool = False) -> bool:
         """Whether it is free to go; nothing is lent from then on."""
-        with self._counting:
+        with self._count:
             if self.is_busy and not even_busy:
                 return False
             self.is_gone = True
@@ -260,7 +261,7 @@ class Entry(Generic[C]):
 
     def scales(self) -> Scales | None:
         """What all that waits here can be weighed with, under `lock`. Raises OSError."""
-        with self._counting:  # who is back now could be gone when it is asked for
+        with self._count:  # who is back now could be gone when it is asked for
             back = self._back[0] if self._back else None
             return None if self.zygote is None else self.zygote.scales(back)
 
