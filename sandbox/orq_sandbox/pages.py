@@ -21,7 +21,7 @@ __all__ = ["collapse", "leave_no_room"]
 _MADV_COLLAPSE = 25  # since Linux 6.1; before that, and where it does not fit, nothing happens
 _LARGE = 1 << 21
 _POOL = 1 << 14 if sys.version_info >= (3, 10) else 1 << 12  # of the interpreter's own allocator
-_BEFORE_FIRST = 48
+_HEAD_OF_POOL = 48
 _GRAIN = 16
 _LARGEST_OF_POOLS = 512
 _BEFORE_BYTES = 33
@@ -36,12 +36,30 @@ def leave_no_room() -> None:
     _fill_heap()
     left = _MOST  # with another allocator there may be no end
     for size in range(_GRAIN, _LARGEST_OF_POOLS + 1, _GRAIN):
-        while left > 0:
-            one = _object(size)
-            if (id(one) - _BEFORE_FIRST) % _POOL == 0:  # a pool that was empty
-                break
-            _kept.append(one)
-            left -= size
+        left -= _fill_pools(size, left)
+
+
+def _fill_pools(size: int, most: int) -> int:
+    """Objects of that size, until a pool has room for as many as fit: one that was empty.
+
+    How many bytes were taken.
+    """
+    capacity = (_POOL - _HEAD_OF_POOL) // size
+    capacity -= max(2, capacity // 16)  # a list and numbers of this loop may be in it, too
+    pool, taken = 0, 0
+    made: list = []
+    while len(made) < capacity and taken < most:
+        one = _object(size)
+        if id(one) // _POOL != pool:
+            pool = id(one) // _POOL
+            _kept.extend(made)
+            made.clear()
+        made.append(one)
+        taken += size
+        del one
+    while made:  # the one that was made first is gone last, and its place is taken first
+        made.pop()
+    return taken
 
 
 def _object(size: int) -> object:

@@ -1,0 +1,76 @@
+"""Forks of ours are told to packages, but to `threading` only where there are threads."""
+
+import os
+import subprocess
+import sys
+import unittest
+
+import orq_sandbox
+
+_BEFORE = """
+import os, sys
+sys.path.insert(0, %r)
+from orq_sandbox import forks
+forks.load_threading()
+import threading
+
+def told(fork, work):
+    reader, writer = os.pipe()
+    pid = fork()
+    if pid == 0:
+        os.write(writer, repr(work()).encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    with open(reader) as said: return said.read()
+
+def lock(): return id(threading._active_limbo_lock)  # which its hook makes anew
+"""
+
+
+def _printed(code):
+    """What a program prints that has loaded `threading` as a zygote does."""
+    folder = os.path.dirname(orq_sandbox.__path__[0])
+    words = [sys.executable, "-I", "-S", "-W", "ignore", "-c", _BEFORE % folder + code]
+    return subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout.decode().split()
+
+
+class Forks(unittest.TestCase):
+    """In a program of its own each: only who imports `threading` first can keep its hook."""
+
+    def test_without_threads_its_hook_is_not_called(self):
+        """All is there that was; of a fork of anybody else's it hears as ever."""
+        code = "print(repr(lock()) == told(forks.fork, lock), repr(lock()) == told(os.fork, lock))"
+        self.assertEqual(["True", "False"], _printed(code))
+
+    def test_a_child_has_one_thread_whatever_its_parent_had(self):
+        """With threads the hook is called, and forgets them."""
+        code = (
+            "end = threading.Event()\n"
+            "thread = threading.Thread(target=end.wait)\n"
+            "thread.start()\n"
+            "print(told(forks.fork, lambda: (threading.active_count(), thread.is_alive())))\n"
+            "end.set()"
+        )
+        self.assertEqual(["(1,", "False)"], _printed(code))
+
+    def test_others_hear_of_it(self):
+        """Who draws random numbers draws others; a child's own forks are told in it."""
+        code = (
+            "import random\n"
+            "print(told(forks.fork, random.random) != told(forks.fork, random.random))\n"
+            "print(told(forks.fork, lambda: told(os.fork, lock) != repr(lock())))"
+        )
+        self.assertEqual(["True", "True"], _printed(code))
+
+    def test_the_main_thread_knows_its_number(self):
+        """As the kernel tells it."""
+        code = (
+            "main = threading.main_thread()\n"
+            "print(told(forks.fork, lambda: main.native_id == threading.get_native_id()))"
+        )
+        self.assertEqual(["True"], _printed(code))
+
+
+if __name__ == "__main__":
+    unittest.main()
