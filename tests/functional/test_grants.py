@@ -90,6 +90,21 @@ def test_a_writable_folder_is_written_and_what_lies_beside_it_is_not(
     assert [] == list((place / "beside").iterdir())
 
 
+def test_a_folder_to_write_to_may_lie_in_one_to_read(place: Path, tier: str) -> None:
+    """Both lie in /tmp here, where a run has mounts of its own: they are shown in them again."""
+    outer, inner = place / "outer", place / "outer" / "inner"
+    for folder in (outer, inner):
+        folder.mkdir()
+        folder.chmod(0o777)
+    with _runtime(place, tier, Policy(read_only=[outer], writable=[inner])) as runtime:
+        inputs = {"folder": str(inner), "beside": str(outer)}
+        outcome = runtime.run(_WRITES, inputs, check=False)
+
+    assert ["made"] == outcome.value, outcome.failure
+    assert "by the run" == (inner / "made").read_text()
+    assert [inner] == list(outer.iterdir())
+
+
 _READS = Step(
     source=(
         "import os, socket\n"

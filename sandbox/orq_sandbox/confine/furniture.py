@@ -71,7 +71,7 @@ class Furniture:
         for path in self._files:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
         for path, descriptor in held:
-            make([mounts.run_bind("/proc/self/fd/%d" % descriptor, path)])
+            make([mounts.run_bind("/proc/self/fd/%d" % descriptor, path, whole=True)])
             os.close(descriptor)
         make([self._at_last])
 

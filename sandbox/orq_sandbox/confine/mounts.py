@@ -165,9 +165,12 @@ def run_mount(
     return _mounting("tmpfs", target, "tmpfs", _RUN_TMPFS | (0 if executable else _NOEXEC), options)
 
 
-def run_bind(source: str, target: str) -> Call:
-    """What shows at one place of a run what is at another."""
-    return _mounting(source, target, None, _BIND)
+def run_bind(source: str, target: str, *, whole: bool = False) -> Call:
+    """What shows at one place of a run what is at another; `whole`: with all that is mounted in it.
+
+    What the zygote has mounted in it the kernel lets nobody leave out.
+    """
+    return _mounting(source, target, None, _BIND | (_REC if whole else 0))
 
 
 def run_proc(target: str) -> Call:
