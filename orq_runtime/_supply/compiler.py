@@ -5,7 +5,7 @@
     WORK/go             a FIFO: the word to begin, or to give up
     WORK/plan.json      what to compile
     WORK/report.json    the imports that failed, with their reasons
-    WORK/pyc/...        bytecode, below the full path of its source's folder
+    WORK/bytecode.N     what each process has compiled: `bytecode` says how
 
 Rules of this file:
 
@@ -44,12 +44,9 @@ devnull = os.open(os.devnull, os.O_RDWR)
 os.dup2(devnull, 1)
 
 def keep(path, data):
-    folder, name = os.path.split(path)
-    place = work + "/pyc" + folder
-    os.makedirs(place, exist_ok=True)
-    bytecode = os.path.basename(importlib.util.cache_from_source(name))
-    with open(place + "/" + bytecode, "wb") as file:
-        file.write(data)
+    path = os.fsencode(path)
+    head = len(path).to_bytes(4, "big") + len(data).to_bytes(4, "big")
+    os.writev(left, [head, path, data])
 
 def compile_file(path):
     loader = importlib.machinery.SourceFileLoader("<compiled>", path)
@@ -70,16 +67,15 @@ def cache(loader, source, bytecode, data):
             pass
 
 failed = {}
-shares = [plan["files"][n :: plan["processes"]] for n in range(plan["processes"])]
-children = []
-for share in shares[1:]:
+count = plan["processes"]
+number, children = 0, []
+while number < count - 1 and children is not None:
+    number += 1
     child = os.fork()
-    if child == 0:
-        shares[:1] = [share]
-        children = None
-        break
-    children.append(child)
-for path in shares[0]:
+    children = None if child == 0 else children + [child]
+number = 0 if children is not None else number
+left = os.open("%s/bytecode.%d" % (work, number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+for path in plan["files"][number::count]:
     compile_file(path)
 if children is None:
     os._exit(0)
@@ -158,17 +154,18 @@ class Compiler:
 
         Blocks. Raises `SandboxError` when it could not be started.
         """
+        processes = min(len(os.sched_getaffinity(0)), 4, 1 + len(files) // 50)
         plan = {
             "root": f"{root}/",
             "prefix": str(self._place),
             "modules": [*modules],
             "files": [str(file) for file in files],
-            "processes": min(len(os.sched_getaffinity(0)), 4, 1 + len(files) // 50),
+            "processes": processes,
         }
         (self._work / "plan.json").write_text(json.dumps(plan), "utf-8")
         os.write(self._go, b"1")
         end = self._started.end()
-        carry_back(self._work / "pyc", root, self._cache_tag)
+        carry_back(self._work, processes, root, self._cache_tag)
         return Compiled(end=end, failed=_report(self._work))
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orq_runtime.errors import BadComponent
 
-__all__ = ["open_regular", "read_inside", "read_left", "read_toml", "take_back"]
+__all__ = ["open_left", "open_regular", "read_inside", "read_left", "read_toml", "take_back"]
 
 _CHUNK = 1 << 20
 _LARGEST_DECLARATION = 4 * 1024 * 1024
@@ -69,7 +69,7 @@ def read_left(folder: Path | int, relative: str, *, most_bytes: int) -> bytes:
 
     Raises OSError, and ValueError for what is no regular file of its own or is too large.
     """
-    with open(_open_left(folder, relative), "rb") as file:
+    with open(open_left(folder, relative), "rb") as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise ValueError(f"more than {most_bytes} bytes: `{relative}`")
@@ -79,7 +79,7 @@ def read_left(folder: Path | int, relative: str, *, most_bytes: int) -> bytes:
 def take_back(folder: Path, relative: str, target: Path, *, most_bytes: int) -> None:
     """Copy a file that a command left in its folder to a new one. Raises as `read_left` does."""
     left = most_bytes
-    with open(_open_left(folder, relative), "rb") as file, open(target, "xb") as copy:
+    with open(open_left(folder, relative), "rb") as file, open(target, "xb") as copy:
         while chunk := file.read(_CHUNK):
             left -= len(chunk)
             if left < 0:
@@ -87,8 +87,11 @@ def take_back(folder: Path, relative: str, target: Path, *, most_bytes: int) -> 
             copy.write(chunk)
 
 
-def _open_left(folder: Path | int, relative: str) -> int:
-    """A descriptor of a regular file with one name, reached without a link."""
+def open_left(folder: Path | int, relative: str) -> int:
+    """A descriptor of a regular file with one name, reached without a link; the caller closes it.
+
+    Raises OSError, and ValueError for what is no such file.
+    """
     *folders, name = relative.split("/")
     place = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     at = os.dup(folder) if isinstance(folder, int) else os.open(folder, place)

@@ -180,31 +180,33 @@ def test_an_index_has_no_code_run(shop: Shop, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+_LEFT = """
+import os
+left, here = os.getcwd() + '/bytecode.0', os.path.dirname(__file__)
+if os.path.lexists(left):
+    os.unlink(left)
+def put(path, more=0):
+    head = len(path).to_bytes(4, 'big') + (4 + more).to_bytes(4, 'big')
+    with open(left, 'ab') as file:
+        file.write(head + path.encode() + b'EVIL')
+"""
 _IMPORTS = {
     "it ends the process": "import os; os._exit(3)",
     "it hangs": "import time; time.sleep(100)",
     "the report is a pipe": "import os; os.mkfifo('report.json'); os._exit(0)",
     "the report is a link": "import os; os.symlink('/etc/shadow', 'report.json'); os._exit(0)",
     "the report is too deep": "import os; open('report.json', 'w').write('[' * 99999); os._exit(0)",
-    "bytecode is a link": (
-        "import os, sys\nat = os.getcwd() + '/pyc' + os.path.dirname(__file__)\n"
-        "os.makedirs(at, exist_ok=True)\n"
-        "os.symlink('/etc/shadow', at + '/evil.%s.pyc' % sys.implementation.cache_tag)\n"
-    ),
-    "bytecode is a pipe": (
-        "import os, sys\nat = os.getcwd() + '/pyc' + os.path.dirname(__file__)\n"
-        "os.makedirs(at, exist_ok=True)\n"
-        "os.mkfifo(at + '/evil.%s.pyc' % sys.implementation.cache_tag)\n"
-    ),
-    "bytecode's folder is a link": (
-        "import os, sys\nat = os.getcwd() + '/pyc' + os.path.dirname(__file__)\n"
-        "os.makedirs(os.path.dirname(at), exist_ok=True)\n"
-        "os.path.isdir(at) and os.rename(at, at + 'x')\nos.symlink('/etc', at)\n"
-    ),
-    "bytecode for what is not there": (
-        "import os, sys\nat = os.getcwd() + '/pyc' + os.path.dirname(__file__) + '/other'\n"
-        "os.makedirs(at)\nopen(at + '/x.%s.pyc' % sys.implementation.cache_tag, 'w')\n"
-    ),
+    "bytecode is a link": _LEFT + "os.symlink('/etc/shadow', left)",
+    "bytecode is a pipe": _LEFT + "os.mkfifo(left)",
+    "bytecode is a folder": _LEFT + "os.mkdir(left)",
+    "bytecode has two names": _LEFT + "open(left, 'w'); os.link(left, left + 'x')",
+    "bytecode is noise": _LEFT + "open(left, 'wb').write(os.urandom(4096))",
+    "bytecode ends too early": _LEFT + "put(here + '/evil.py', 99)",
+    "bytecode for what is not there": _LEFT + "put(here + '/other.py')",
+    "bytecode above the root": _LEFT + "put(here + '/../x.py'); put(here + '/./../x.py')",
+    "bytecode outside of the root": _LEFT + "put('/etc/passwd'); put('/usr/lib/x.py')",
+    "bytecode of no name": _LEFT + "put(''); put('\\0'); put(here); put('evil.py')",
+    "bytecode of what is no source": _LEFT + "put(here + '/good-1.0.dist-info/RECORD')",
 }
 
 
@@ -219,6 +221,7 @@ def test_what_an_import_leaves_is_not_trusted(shop: Shop, name: str) -> None:
 
     left = [path.relative_to(environment.path) for path in environment.path.rglob("*.pyc")]
     assert all(path.name.startswith(("evil.", "good.")) for path in left)
+    assert all((environment.path / path).read_bytes() != b"EVIL" for path in left)
     for path in environment.path.rglob("*"):
         assert path.is_file() or path.is_dir()  # through links too: no pipe, no dangling link
         assert not path.is_symlink() or path.parent.name == "bin" or path.name == "lib64"
