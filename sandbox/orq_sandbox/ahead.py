@@ -13,7 +13,7 @@ import os
 import sys
 import typing
 
-from orq_sandbox import load, reach
+from orq_sandbox import load
 
 __all__ = ["Ahead", "set_variables"]
 
@@ -58,8 +58,6 @@ class Ahead:
         self._settle(about)
         try:
             self._made = load.made(about["file"], about["source"], about["roots"])
-            if self._made.code is not None:
-                reach.reach(self._made.code)
             if about.get("bind"):
                 self._function = self.function(about)
         except BaseException as error:  # it is the step's, and told when somebody asks

@@ -49,7 +49,6 @@ def serve(
     """
     if is_spare:
         rehearsal.warm_up(json, rooms, lambda: not rehearsal.is_awaited(request))
-        _flush()
     draw_anew()
     mark = request.fileno()
     send(mark, wire.frame(wire.PARKED))

@@ -34,7 +34,6 @@ _CANNED_SOURCES = (
 _ABOUT = {"file": None, "source": None, "function": "f", "roots": [], "environ": {}}
 _INPUTS = {"n": 1, "xs": [1, 2]}
 _TIMES = 8
-_DEPTH = 40
 _PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # as flags of an enum they are added by Python
 
 _ready: list = []  # a zygote's, for its children
@@ -54,15 +53,9 @@ def warm_up(
     json: typing.Any, rooms: typing.Tuple[str, str], has_time: typing.Callable[[], bool]
 ) -> None:
     """Serve a request of our own, if there is time."""
-    _descend(_DEPTH)
     for canned in _ready or [_told(json)]:
         if has_time():
             _rehearse(json, rooms, canned)
-
-
-def _descend(levels: int) -> int:
-    """Calls within calls: what a step calls lies deeper on the stack of frames than it does."""
-    return levels and _descend(levels - 1)
 
 
 class _Canned:
