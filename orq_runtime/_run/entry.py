@@ -32,9 +32,9 @@ as long, or gave a child, did not die young."""
 
 LONGEST_PAUSE_SECONDS: Final = 5.0
 _LONGEST_WAIT_SECONDS: Final = 30.0
-_MOST_BACK: Final = 2
-"""Times `spares`: were it once, each that comes back to spares enough would go, and the claim that
-follows have another one forked."""
+_MOST_BACK: Final = 16
+"""So many more than `spares`, and not more than twice as many, may come back: were it none, each
+that comes back to spares enough would go, and the claim that follows have another one forked."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 
@@ -169,9 +169,13 @@ class Entry(Generic[C]):
         return self._free < self.spares
 
     @property
+    def _room(self) -> int:
+        return self.spares + min(self.spares, _MOST_BACK)
+
+    @property
     def has_too_many(self) -> bool:
         """Whether there are more than may come back."""
-        return self.parked > _MOST_BACK * self.spares
+        return self.parked > self._room
 
     def held(self, more: int = 0) -> int:
         """Bytes that are kept here without a run, when last weighed; with so many children more."""
@@ -202,7 +206,7 @@ class Entry(Generic[C]):
     def expect(self) -> bool:
         """Whether the child of a run that is over is to come back; `arrive` must follow then."""
         with self._count:
-            is_wanted = self._free < _MOST_BACK * self.spares and not self.is_gone
+            is_wanted = self._free < self._room and not self.is_gone
             self._expected += is_wanted
             return is_wanted
 

@@ -171,7 +171,8 @@ def test_the_benchmark_of_memory_measures_what_is_parked(tmp_path: Path) -> None
 
     assert ["hello", "sklearn"] == [row["work"] for row in result["rows"]]
     assert all(row["n"] >= 1 and 0 < row["init_mb"] < row["spare_mb"] for row in result["rows"])
-    assert 0 < result["many"]["parked"] <= result["many"]["wanted"]
+    # with those that follow the runs before
+    assert 0 < result["many"]["parked"] <= 2 * result["many"]["wanted"]
     assert 0 < result["many"]["private_mb"] <= result["many"]["share_mb"]
     check_figures(result)
 
