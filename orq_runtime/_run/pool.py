@@ -7,8 +7,8 @@ Rules of this file:
 2. One lock per zygote, held for a message or two; starting a zygote holds only its own entry's.
 3. A zygote that is gone is replaced at the next claim: at once, and with growing pauses when its
    successors die as well before they have given a child. What the host lacks (`Short`) ends none.
-4. As many children are forked ahead as were lately wanted at once, `spares` at the most; twice as
-   many stay parked where runs leave them.
+4. As many children are forked ahead as were lately wanted at once, `spares` at the most; up to
+   16 more, and not more than twice as many, stay parked where runs leave them.
 5. A zygote without runs goes after `idle_seconds`, or earlier when there are more than `zygotes`:
    the least recently used first. One with a run under way never goes. The same, child by child,
    where what is parked holds more memory than `parked_bytes` (`ceiling`).

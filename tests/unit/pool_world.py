@@ -306,9 +306,10 @@ class World:
         stats = self.pool.stats()
         assert (len(alive), self.claims) == (stats.zygotes, stats.claims)
         back = stats.parked - sum(zygote.parked for zygote in alive)
-        coming = sum(tender.expected for tender in self.tenders)
         assert 0 <= back <= 2 * SPARES * len(alive)
-        assert stats.parked + coming <= sum(child.closed == 0 for child in self.children) + 99
+        held = {id(child) for child, _ in self.held}
+        free = [child for child in self.children if not child.closed and id(child) not in held]
+        assert back <= len(free), "parked is a child that was ended or lent"
         assert stats.starts == len(self.zygotes)
         assert stats.starts - stats.deaths - stats.retired == len(alive)
 
