@@ -21,12 +21,6 @@ class Canceller:
 
     def __init__(self) -> None:
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._is_rung = False
-
-    @property
-    def is_rung(self) -> bool:
-        """Whether `cancel` was called."""
-        return self._is_rung
 
     def fileno(self) -> int:
         """Readable once it was rung."""
@@ -34,7 +28,6 @@ class Canceller:
 
     def cancel(self) -> None:
         """Have the run end as `cancelled`."""
-        self._is_rung = True
         if self._bell >= 0:
             os.eventfd_write(self._bell, 1)
 
