@@ -15,10 +15,10 @@ from orq_runtime._dataclass import replace
 from orq_runtime._executor import checked_size
 from orq_runtime._run import drive_async
 from orq_runtime._run.outcome import description
-from orq_runtime._session import Run, Session
+from orq_runtime._session import Asked, Run, Session
 from orq_runtime.errors import OrqRuntimeError, RequestError, SandboxError
 from orq_runtime.events import Sink, ignore
-from orq_runtime.model.artifact import Wanted, wanted_of
+from orq_runtime.model.artifact import wanted_of
 from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import Environment, Explanation, Freshness
 from orq_runtime.model.keeps import RuntimeGiven, keeps_of
@@ -168,7 +168,7 @@ class AsyncRuntime:
         wanted = wanted_of(step.outputs, outputs, outputs_dir, keeps_all=keep_files)
         manner = self._session.manner(checks, shows_locals=show_locals)
         when = When.now(timeout)
-        outcome = await self._run_once(step, inputs, limits, wanted, manner, when)
+        outcome = await self._run_once((step, inputs, limits, wanted, manner, when))
         return _checked(outcome) if check else outcome
 
     def submit(
@@ -192,7 +192,7 @@ class AsyncRuntime:
         when = When.now(timeout)
 
         async def run() -> Outcome:
-            outcome = await self._run_once(step, inputs, limits, wanted, manner, when)
+            outcome = await self._run_once((step, inputs, limits, wanted, manner, when))
             return _checked(outcome) if check else outcome
 
         task = asyncio.ensure_future(run())
@@ -253,7 +253,7 @@ class AsyncRuntime:
         """
         manner = Manner(purpose="describe")
         return description(
-            _checked(await self._run_once(step, None, None, None, manner, When.now()))
+            _checked(await self._run_once((step, None, None, None, manner, When.now())))
         )
 
     async def check(
@@ -265,7 +265,7 @@ class AsyncRuntime:
         `run` does (`BadCall`, `WrongArgument`, ...) unless `check` is False.
         """
         manner = Manner(purpose="check")
-        outcome = await self._run_once(step, inputs, None, None, manner, When.now())
+        outcome = await self._run_once((step, inputs, None, None, manner, When.now()))
         return _checked(outcome) if check else outcome
 
     def stats(self) -> Stats:
@@ -309,46 +309,48 @@ class AsyncRuntime:
         wanted = wanted_of(step.outputs, None, None, keeps_all=False)
         for one in chunk:
             try:
-                outcome = await self._run_once(step, one, limits, wanted, manner, When.now())
+                asked = step, one, limits, wanted, manner, When.now()
+                outcome = await self._run_once(asked)
                 found.append(_checked(outcome) if check else outcome)
             except OrqRuntimeError as error:
                 found.append(error)
                 break
         return found
 
-    async def _run_once(
-        self,
-        step: Step,
-        inputs: Mapping[str, object] | None,
-        limits: Limits | None,
-        wanted: Wanted | None,
-        manner: Manner,
-        when: When,
-    ) -> Outcome:
-        session = self._session
+    async def _run_once(self, asked: Asked) -> Outcome:
+        session, (step, *_, when) = self._session, asked
         mark: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._under_way.add(mark)
         try:
             if not await self._turns.take(step, when):
                 return session.too_late(when)
             try:
-                session.life.confirm()
-                run = session.prepare_at_hand(step, inputs, limits, wanted, manner)
-                if run is None:
-                    run = await _in_thread(
-                        lambda: session.prepare(step, inputs, limits, wanted, manner),
-                        undo=session.discard,
-                    )
-                try:
-                    late = session.late(run, when)
-                    return await self._driven(run) if late is None else late
-                finally:
-                    session.discard(run)
+                tries = 0
+                while True:
+                    outcome, run = await self._tried(asked)
+                    tries += 1
+                    if not run.goes_again(outcome, tries):
+                        return outcome
             finally:
                 self._turns.give()
         finally:
             self._under_way.discard(mark)
             mark.set_result(None)
+
+    async def _tried(self, asked: Asked) -> tuple[Outcome, Run]:
+        session, (step, inputs, limits, wanted, manner, when) = self._session, asked
+        session.life.confirm()
+        run = session.prepare_at_hand(step, inputs, limits, wanted, manner)
+        if run is None:
+            run = await _in_thread(
+                lambda: session.prepare(step, inputs, limits, wanted, manner),
+                undo=session.discard,
+            )
+        try:
+            late = session.late(run, when)
+            return await self._driven(run) if late is None else late, run
+        finally:
+            session.discard(run)
 
     async def _driven(self, run: Run) -> Outcome:
         session = self._session

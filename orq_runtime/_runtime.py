@@ -17,10 +17,10 @@ from orq_runtime._executor import StepExecutor, in_chunks
 from orq_runtime._run import drive_sync
 from orq_runtime._run.drive_sync import Canceller
 from orq_runtime._run.outcome import description
-from orq_runtime._session import Run, Session
+from orq_runtime._session import Asked, Run, Session
 from orq_runtime.errors import OrqRuntimeError, SandboxError
 from orq_runtime.events import Sink, ignore
-from orq_runtime.model.artifact import Wanted, wanted_of
+from orq_runtime.model.artifact import wanted_of
 from orq_runtime.model.checks import Checks, ChecksGiven
 from orq_runtime.model.environment import Environment, Explanation, Freshness
 from orq_runtime.model.keeps import RuntimeGiven, keeps_of
@@ -33,10 +33,6 @@ from orq_runtime.model.step import Step
 from orq_runtime.model.when import When
 
 __all__ = ["RunFuture", "Runtime"]
-
-
-_Asked = tuple[Step, Mapping[str, object] | None, Limits | None, Wanted | None, Manner, When]
-"""One run as it was asked for."""
 
 
 class Runtime:
@@ -308,7 +304,7 @@ class Runtime:
             return self._run_once((step, inputs, None, None, manner, When.now()))
 
     def _run_chunk(
-        self, chunk: Sequence[_Asked], canceller: Canceller, *, check: bool
+        self, chunk: Sequence[Asked], canceller: Canceller, *, check: bool
     ) -> list[Outcome | Exception]:
         """Their outcomes, up to the first error."""
         found: list[Outcome | Exception] = []
@@ -321,17 +317,22 @@ class Runtime:
                 break
         return found
 
-    def _run_once(self, asked: _Asked, canceller: Canceller | None = None) -> Outcome:
+    def _run_once(self, asked: Asked, canceller: Canceller | None = None) -> Outcome:
         step, inputs, limits, wanted, manner, when = asked
         if when.over_ns is not None and time.monotonic_ns() >= when.over_ns:
             return self._session.too_late(when)
-        run = self._session.prepare(step, inputs, limits, wanted, manner)
-        try:
-            late = self._session.late(run, when)
-            return self._driven(run, canceller) if late is None else late
-        finally:
-            if not run.is_over:
-                self._session.discard(run)
+        tries = 0
+        while True:
+            run = self._session.prepare(step, inputs, limits, wanted, manner)
+            try:
+                late = self._session.late(run, when)
+                outcome = self._driven(run, canceller) if late is None else late
+            finally:
+                if not run.is_over:
+                    self._session.discard(run)
+            tries += 1
+            if not run.goes_again(outcome, tries):
+                return outcome
 
     def _driven(self, run: Run, canceller: Canceller | None) -> Outcome:
         try:

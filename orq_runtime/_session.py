@@ -31,7 +31,7 @@ from orq_runtime._run.pool import Pool
 from orq_runtime._run.refused import with_reason
 from orq_runtime._run.slot import Slot
 from orq_runtime._run.tender import Tender
-from orq_runtime._run.under_way import Run, too_late
+from orq_runtime._run.under_way import Asked, Run, too_late
 from orq_runtime._run.zygote import OF_A_ZYGOTE, Zygote
 from orq_runtime._supply import Supplier
 from orq_runtime._workshop import Workshop
@@ -62,7 +62,7 @@ from orq_runtime.model.step import Step
 from orq_runtime.model.when import When
 from orq_runtime.settings import Settings
 
-__all__ = ["Run", "Session"]
+__all__ = ["Asked", "Run", "Session"]
 
 _STARTS: Final = ("zygote", "exec")
 _NO_LIMITS: Final = Limits()
@@ -335,6 +335,8 @@ class Session:
         alone = run.slot.process if run.slot is not None else None
         if outcome.verdict == "never_started" and alone is not None:
             return self.refuse(run, why_it_died(alone, "the guest"))
+        if outcome.verdict in ("never_started", "killed"):
+            self._pool.doubt(run.launch)
         is_over = run.machine.is_finished or run.wanted is not None
         self.discard(run, is_well=outcome.verdict == "ok" and not is_over)
         return outcome

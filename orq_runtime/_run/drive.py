@@ -46,6 +46,8 @@ def note(machine: Machine, slot: Slot, now_ns: int) -> None:
     marks = slot.hear_marks()
     if marks:
         machine.saw("result", marks, now_ns)
+    if slot.is_untaken:
+        machine.missed()
 
 
 def drain(machine: Machine, slot: Slot, names: Collection[str], now_ns: int) -> None:

@@ -117,7 +117,10 @@ class Parent(Protocol[C]):
 
 
 class Entry(Generic[C]):
-    """`zygote`, `hunch`, `not_before` and what it weighs change under `lock`, or by the tender."""
+    """`zygote`, `hunch`, `not_before` and what it weighs change under `lock`, or by the tender.
+
+    While it `is_doubted`, nothing is lent before the zygote was looked at.
+    """
 
     def __init__(
         self,
@@ -137,6 +140,7 @@ class Entry(Generic[C]):
         self.weight = Weight()
         self.weighed = now - 3600.0
         self.is_changed = False
+        self.is_doubted = False
         self._wait = wait
         self._count = threading.Lock()
         self._counting = threading.Condition(self._count)

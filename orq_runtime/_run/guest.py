@@ -79,6 +79,9 @@ class Guests:
 
         with self._lock:
             waiting = self._ahead.pop((python, bundle), None)
+        if waiting is not None and waiting.process.poll() is not None:
+            _let_go(waiting)  # killed while it waited: whoever did so did not mean what is to come
+            waiting = None
         if waiting is None:
             waiting = _start(python, bundle)
         # a guest that is gone already says why on its stderr: that is the caller's to read
@@ -92,11 +95,8 @@ class Guests:
             self._is_closed = True
             idle = list(self._ahead.values())
             self._ahead.clear()
-        for process, line in idle:
-            line.close()
-            process.wait()
-            if process.stderr is not None:
-                process.stderr.close()
+        for one in idle:
+            _let_go(one)
 
 
 def start_guest(
@@ -128,6 +128,14 @@ def _start(python: Path, bundle: Path) -> _Waiting:
             hint="`orq-runtime cache clean` makes environments anew",
         ) from error
     return _Waiting(process, ours)
+
+
+def _let_go(waiting: _Waiting) -> None:
+    """End a guest that has no orders."""
+    waiting.orders.close()
+    waiting.process.wait()
+    if waiting.process.stderr is not None:
+        waiting.process.stderr.close()
 
 
 def _send(line: socket.socket, text: bytes, descriptors: Sequence[int]) -> None:

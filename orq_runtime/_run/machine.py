@@ -114,7 +114,7 @@ class Machine:
         self._reason = ""
         self._orders: list[Order] = []
         self.next_ns: int | None = deadline_ns
-        self._has_begun = False
+        self._has_begun = self._is_untaken = False
         self._descriptors = 0
         self._is_refused = False
         self._is_killed = False
@@ -146,6 +146,10 @@ class Machine:
         self._descriptors += descriptors
         if self._descriptors > 1 and not self._is_refused:
             self._refuse("protocol_violation", "more than one descriptor", now_ns)
+
+    def missed(self) -> None:
+        """The kernel says that the step has ended without reading all of its request."""
+        self._is_untaken = True
 
     def tick(self, now_ns: int) -> None:
         """The time, at `next_ns` or later: deadlines that are over take effect."""
@@ -325,7 +329,7 @@ class Machine:
 
     def _verdict(self, wait_status: int | None) -> str:
         """Of a run that has neither answered nor been stopped."""
-        if self._state == "new":
+        if self._state == "new" or (self._is_untaken and self._state == "parked"):
             return "never_started"
         if wait_status is None or os.WIFSIGNALED(wait_status):
             return "killed"

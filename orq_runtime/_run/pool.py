@@ -9,10 +9,9 @@ Rules of this file:
    successors die as well before they have given a child. What the host lacks (`Short`) ends none.
 4. As many children are forked ahead as were lately wanted at once, `spares` at the most; up to
    16 more, and not more than twice as many, stay parked where runs leave them.
-5. A zygote without runs goes after `idle_seconds`, or earlier when there are more than `zygotes`:
-   the least recently used first. One with a run under way never goes. The same, child by child,
-   where what is parked holds more memory than `parked_bytes` (`ceiling`).
-6. What processes are is not known here: zygotes are made by `start`, ended children go to `tend`.
+5. Where a child was killed its zygote may have been: nothing is lent before it was looked at.
+6. What goes of what nobody wants is decided in `upkeep`. What processes are is not known here:
+   zygotes are made by `start`, ended children go to `tend`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,14 @@ import collections
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, Literal, Protocol, TypeVar
 
 from orq_runtime._dataclass import replace
-from orq_runtime._run.ceiling import Ceiling
 from orq_runtime._run.cgroup import Leaf
+from orq_runtime._run.entries import Entries
 from orq_runtime._run.entry import Child, Due, Entry, Parent, Short
+from orq_runtime._run.upkeep import Upkeep
 from orq_runtime.errors import NeverStarted, RequestError, SandboxError
 from orq_runtime.model.keeps import Keeps
 from orq_runtime.model.stats import Stats
@@ -78,19 +78,16 @@ class Pool(Generic[K, C]):
         if type(spares) is not int or spares < 0:
             raise RequestError(f"`spares` is a number from 0 up, not: `{spares!r}`")
         self._start, self.leaf, self._tend = start, leaf, tend
-        self._spares, self._most, self._idle_seconds = spares, keeps.zygotes, keeps.idle_seconds
-        self._ceiling = Ceiling(keeps.parked_bytes)
-        self._clock = clock
+        self._spares, self._clock = spares, clock
         self._closing = threading.Event()
-        self._is_closing = False
-        self._pause, self._wait = pause or self._closing.wait, wait
+        self._pause = pause or self._closing.wait
         self._lock = threading.Lock()
-        self._entries: dict[K, Entry[C]] = {}
+        self._entries = Entries[K, C](lambda: Entry(min(1, spares), clock(), wait))
+        self._upkeep = Upkeep(
+            self._entries, keeps, clock, lambda child: self.give_back(child, None)
+        )
         self._tender: Tends[K, C] | None = None
-        self._gone = Stats()
         self._imported: collections.Counter[str] = collections.Counter()
-        self._due = 0.0
-        self._is_crowded = False
 
     def claim(self, what: K, about: bytes = b"") -> tuple[C, Literal["warm", "hot"]]:
         """A child that waits for its request; `hot` when it was parked. Blocks for a warm one.
@@ -104,7 +101,7 @@ class Pool(Generic[K, C]):
             return parked, "hot"
         if (back := self._await_back(what, about, before)) is not None:
             return back, "hot"
-        with self._held(what) as entry:
+        with self._entries.held(what) as entry:
             for is_last in (False, True):
                 zygote, is_new = self._zygote(entry, what)
                 try:
@@ -124,7 +121,7 @@ class Pool(Generic[K, C]):
         """A child that is parked already, if that can be said without waiting for anything."""
         before = self._clock()
         entry = self._entries.get(what)
-        if entry is None:
+        if entry is None or entry.is_doubted:
             return None
         if (back := entry.take_back(about, before, self._clock)) is not None:
             return back
@@ -149,14 +146,15 @@ class Pool(Generic[K, C]):
     def _await_back(self, what: K, about: bytes, before: float) -> C | None:
         """A child that is about to come back, where that is sooner than a new one."""
         entry = self._entries.get(what)
-        back = None if entry is None else entry.await_back(about, before, self._clock)
-        if entry is not None and back is not None:
+        if entry is None or entry.is_doubted:
+            return None
+        if (back := entry.await_back(about, before, self._clock)) is not None:
             entry.miss(self._spares, self._clock())
         return back
 
     def warm(self, what: K) -> None:
         """Have children parked before anybody claims one. Blocks. Raises `SandboxError`."""
-        with self._held(what) as entry:
+        with self._entries.held(what) as entry:
             zygote, _ = self._zygote(entry, what)
             while entry.parked < min(entry.spares, self._spares):
                 zygote.order(self.leaf())
@@ -175,6 +173,12 @@ class Pool(Generic[K, C]):
             entry.miss(self._spares, self._clock())
         zygote.order(self.leaf())
         return zygote.take(), "warm" if is_new else "hot"
+
+    def doubt(self, what: K) -> None:
+        """A child of this launch was killed. If its zygote was, all die that wait under it."""
+        entry = self._entries.get(what)
+        if entry is not None:
+            entry.is_doubted = True
 
     def learn(self, imported: Iterable[str]) -> None:
         """A run imported these packages itself. They are told of (`stats`), and not preloaded: what
@@ -202,7 +206,7 @@ class Pool(Generic[K, C]):
 
     def _the_tender(self) -> Tends[K, C] | None:
         with self._lock:
-            if self._is_closing:
+            if self._closing.is_set():
                 return None
             if self._tender is None:
                 # no descriptor for it: whoever asks does without
@@ -238,7 +242,7 @@ class Pool(Generic[K, C]):
                 while entry.has_too_many and (slot := entry.shed_back()) is not None:
                     self.give_back(slot, None)
                 while zygote is not None and entry.lacks_spares:
-                    if not self._ceiling.has_room(entry, self._all()):
+                    if not self._upkeep.has_room(entry):
                         break
                     zygote.order(self.leaf(), entry.hunch.about)
                     entry.is_changed = True
@@ -246,136 +250,26 @@ class Pool(Generic[K, C]):
             entry.lock.release()
 
     def keep(self) -> Due:
-        """Retire what is idle, or too much; when to do so next."""
-        more = self._settle()
-        now = self._clock()
-        weigh_at = self._lighten(now)
-        if now >= self._due or self._is_crowded:
-            self._retire_idle(now)
-        due = self._due if self._entries else None
-        first = min((one for one in (due, weigh_at) if one is not None), default=None)
-        return first, more
-
-    def _retire_idle(self, now: float) -> None:
-        entries = self._by_use()
-        excess = sum(entry.zygote is not None for _, entry in entries) - self._most
-        self._due = now + self._idle_seconds
-        for what, entry in entries:
-            if excess > 0 or now - entry.used >= self._idle_seconds:
-                excess -= self._retire(what, entry)
-            elif not entry.is_busy:
-                self._due = min(self._due, entry.used + self._idle_seconds)
-        self._is_crowded = excess > 0  # those with a run go when it is over
-
-    def _lighten(self, now: float) -> float | None:
-        """Let go of what is over the ceiling; when to look again, if ever."""
-        weigh_at = self._ceiling.weigh(self._all(), now)
-        if self._is_too_much():
-            for what, entry in self._by_use():
-                while self._is_too_much() and self._sheds(entry):
-                    pass
-                if self._is_too_much():
-                    self._retire(what, entry)
-        return weigh_at
-
-    def _is_too_much(self) -> bool:
-        return self._ceiling.excess(self._all()) > 0
-
-    def _sheds(self, entry: Entry[C]) -> bool:
-        """Let one parked child go; False when there was none to be had."""
-        if not entry.lock.acquire(blocking=False):
-            return False  # it is wanted
-        try:
-            zygote, slot = entry.zygote, entry.shed_back()
-            if slot is None and zygote is not None and zygote.is_forked:
-                slot = zygote.take()
-        except NeverStarted:  # the next claim finds out and says why
-            return False
-        finally:
-            entry.lock.release()
-        if slot is not None:
-            self.give_back(slot, None)
-        return slot is not None
-
-    def _all(self) -> list[Entry[C]]:
-        with self._lock:
-            return list(self._entries.values())
-
-    def _by_use(self) -> list[tuple[K, Entry[C]]]:
-        with self._lock:
-            return sorted(self._entries.items(), key=lambda item: item[1].used)
-
-    def _settle(self) -> set[int]:
-        """Hear what zygotes have to say, before a claim has to; where more is to come."""
-        more: set[int] = set()
-        for entry in self._all():
-            if entry.lock.acquire(blocking=False):
-                try:
-                    with contextlib.suppress(SandboxError):  # the next claim finds out, says why
-                        if entry.zygote is not None:
-                            more.add(entry.zygote.settle())
-                finally:
-                    entry.lock.release()
-        more.discard(-1)
-        return more
-
-    def _retire(self, what: K, entry: Entry[C]) -> bool:
-        if not entry.lock.acquire(blocking=False):
-            return False  # it is wanted
-        try:
-            with self._lock:
-                if entry.is_gone or not entry.retire():
-                    return False
-                self._entries.pop(what, None)
-                self._gone = self._gone.plus(entry.told(is_retired=True))
-            was_there = entry.zygote is not None
-            entry.drop()
-            return was_there
-        finally:
-            entry.lock.release()
+        """Let go of what is idle, or too much; when to do so next."""
+        return self._upkeep.keep()
 
     def stats(self) -> Stats:
         """What the pool holds and has done, now."""
         with self._lock:
-            total, entries = self._gone, list(self._entries.values())
-            total = replace(total, imported=dict(self._imported))
-        for entry in entries:
-            total = total.plus(entry.told())
-        return total
+            imported = dict(self._imported)
+        return replace(self._entries.stats(), imported=imported)
 
     def close(self) -> None:
         """End every zygote with all that runs under it."""
-        self._closing.set()
-        with self._lock:
-            self._is_closing = True
-            entries = list(self._entries.values())
-            self._entries.clear()
+        with self._lock:  # no tender is made from now on
+            self._closing.set()
+        self._entries.shut()
         if self._tender is not None:
             self._tender.close()
-        for entry in entries:
-            with entry.lock:
-                entry.retire(even_busy=True)
-                entry.drop()
-
-    @contextlib.contextmanager
-    def _held(self, what: K) -> Iterator[Entry[C]]:
-        """The launch's entry, locked, and not retired while we waited for its lock."""
-        while True:
-            with self._lock:
-                if self._closing.is_set():
-                    raise NeverStarted("the runtime is closed")
-                entry = self._entries.get(what)
-                if entry is None:
-                    entry = self._entries[what] = self._entry()
-            with entry.lock:
-                if not entry.is_gone:
-                    yield entry
-                    return
-
-    def _entry(self) -> Entry[C]:
-        return Entry(min(1, self._spares), self._clock(), self._wait)
+        self._entries.close()
 
     def _zygote(self, entry: Entry[C], what: K) -> tuple[Parent[C], bool]:
+        entry.is_doubted = False
         if entry.zygote is not None:
             if entry.zygote.is_alive:
                 return entry.zygote, False
@@ -394,7 +288,5 @@ class Pool(Generic[K, C]):
             entry.fail(self._clock())
             raise
         entry.begin(zygote, self._clock())
-        with self._lock:
-            alive = sum(one.zygote is not None for one in self._entries.values())
-            self._is_crowded = self._is_crowded or alive > self._most
+        self._upkeep.look()
         return zygote, True

@@ -57,7 +57,8 @@ class Slot:
     ) -> None:
         """`about` is what the child was told of the request it is to get; nothing if of none.
 
-        `has_blobs`: whether a file came with the result. `poll` waits for the `streams`, by
+        `has_blobs`: whether a file came with the result; `is_untaken`: whether the step was seen to
+        end before it had read its request. `poll` waits for the `streams`, by
         descriptor; a driver may have it wait for more.
 
         `ours`: how many generations, from the pidfd's process on, are no step's. `lives`: for how
@@ -79,7 +80,7 @@ class Slot:
         self._work = -1
         self._sent = -1
         self._came = -1
-        self.has_blobs = self.is_sending = False
+        self.has_blobs = self.is_sending = self.is_untaken = False
         self._left = memoryview(b"")
         self._end = select.poll()
         self._end.register(pidfd, select.POLLIN)
@@ -211,7 +212,7 @@ class Slot:
             except BlockingIOError:
                 return True
             except OSError:  # the step is gone; how is init's to say
-                self._left = memoryview(b"")
+                self._left, self.is_untaken = memoryview(b""), True
         return False
 
     def _send_along(self, message: memoryview) -> int:
@@ -230,6 +231,9 @@ class Slot:
         """What the step has said of its progress; nothing where that cannot be heard any more."""
         try:
             return os.read(self.channel.host("request"), _MARKS)
+        except ConnectionResetError:  # so it is told of a socket that ends with bytes unread
+            self.is_untaken = True
+            return b""
         except OSError:
             return b""
 

@@ -19,11 +19,16 @@ from orq_runtime.model.failure import Failure
 from orq_runtime.model.limits import Limits
 from orq_runtime.model.outcome import Outcome, Start, Usage
 from orq_runtime.model.plan import Manner, RunPlan, StartMode
+from orq_runtime.model.step import Step
 from orq_runtime.model.when import When
 
-__all__ = ["Run", "too_late"]
+__all__ = ["Asked", "Run", "too_late"]
+
+Asked = tuple[Step, Mapping[str, object] | None, Limits | None, Wanted | None, Manner, When]
+"""One run as it was asked for: the step, its inputs, limits and outputs, how, and by when."""
 
 _END_SECONDS: Final = 0.5  # init has closed all that it had
+_MOST_TRIES: Final = 3
 
 
 class Run:
@@ -77,6 +82,14 @@ class Run:
         self.sent_ns = sent_ns = time.monotonic_ns()
         slot.begin(asked.frame(slot.about) if isinstance(asked, Request) else asked)
         return sent_ns
+
+    def goes_again(self, outcome: Outcome, tries: int) -> bool:
+        """Whether another child is to serve it: the one it had died before it took the request.
+
+        Nothing of the step ran then. One that was started for it alone died of its own start.
+        """
+        had_child = self.machine is not None and self.start_mode == "zygote"
+        return outcome.verdict == "never_started" and had_child and tries < _MOST_TRIES
 
     def bound(self, left: float) -> None:
         """What is left of its time in seconds bounds it from here on."""

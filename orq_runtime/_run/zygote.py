@@ -110,7 +110,13 @@ class Zygote:
     @property
     def is_alive(self) -> bool:
         """Whether the process runs."""
-        return self._process.poll() is None
+        # its socket ends before those under it do: sooner than the shepherd, our child, knows
+        return self._process.poll() is None and not self._hangs_up()
+
+    def _hangs_up(self) -> bool:
+        poll = select.poll()
+        poll.register(self._control, 0)
+        return bool(poll.poll(0))
 
     @property
     def parked(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,16 @@ _PID = orq.Step(
 _ONE = orq.Step(source="def f() -> int:\n    return 1\n", function="f")
 
 
-def _zygotes() -> set[int]:
-    """The children of this process, whichever thread has started them."""
-    tasks = Path("/proc/self/task").iterdir()
+def _children(pid: int | str = "self") -> set[int]:
+    """The children of a process, whichever of its threads has started them."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
     return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def _childless(pid: int) -> set[int]:
+    """Of all under a process those that have no children."""
+    children = _children(pid)
+    return set().union(*map(_childless, children)) if children else {pid}
 
 
 @pytest.mark.slow
@@ -35,11 +42,11 @@ def test_a_killed_zygote_is_replaced(tmp_path: Path) -> None:
     """A run under it has begun and says so; another run starts another zygote."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    before = _zygotes()
+    before = _children()
     with orq.Runtime(cache_dir=tmp_path / "cache", isolation="process") as runtime:
         future = runtime.submit(_PID, {"fifo": str(fifo)}, check=False)
         assert "here" == fifo.read_text()
-        (zygote,) = _zygotes() - before
+        (zygote,) = _children() - before
         os.kill(zygote, signal.SIGKILL)
         outcome = future.result(120)
         again = runtime.run(_ONE)
@@ -48,3 +55,46 @@ def test_a_killed_zygote_is_replaced(tmp_path: Path) -> None:
     assert ("killed", "yes") == (outcome.verdict, outcome.began)
     assert (1, "warm") == (again.value, again.start)
     assert (2, 1) == (stats.starts, stats.deaths)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isolation", ["namespaces", "process"])
+def test_a_run_whose_child_dies_before_it_takes_the_request_gets_another(
+    tmp_path: Path, isolation: str
+) -> None:
+    """All that is parked is stopped, a run is given to it, and it is killed: the run goes well."""
+    before = _children()
+    with orq.Runtime(cache_dir=tmp_path / "cache", isolation=isolation, prewarm=[_ONE]) as runtime:
+        while not (counted := runtime.stats()).parked:
+            threading.Event().wait(0.01)  # nothing tells when it is ready
+        (zygote,) = _children() - before
+        while not (parked := _childless(zygote) - {zygote}):
+            threading.Event().wait(0.01)  # it was ordered, and is not forked
+        for step in parked:
+            os.kill(step, signal.SIGSTOP)
+        future = runtime.submit(_ONE)
+        while runtime.stats().claims == counted.claims:
+            threading.Event().wait(0.01)
+        for step in parked:
+            os.kill(step, signal.SIGKILL)
+        outcome = future.result(120)
+        stats = runtime.stats()
+
+    assert (1, "yes") == (outcome.value, outcome.began)
+    assert (2, 1, 0) == (stats.claims, stats.starts, stats.deaths)
+
+
+@pytest.mark.slow
+def test_a_guest_that_is_killed_while_it_waits_for_orders_is_not_used(tmp_path: Path) -> None:
+    """The second environment has one started ahead for the third."""
+    before = _children()
+    with orq.Runtime(cache_dir=tmp_path / "cache", isolation="process") as runtime:
+        runtime.run(_ONE)
+        runtime.run(_ONE, limits=orq.Limits(tmp_bytes=1 << 20))
+        while len(ours := _children() - before) < 3:
+            threading.Event().wait(0.01)  # nothing tells when it is there
+        os.kill(max(ours), signal.SIGKILL)
+        os.waitid(os.P_PID, max(ours), os.WEXITED | os.WNOWAIT)
+        outcome = runtime.run(_ONE, limits=orq.Limits(tmp_bytes=1 << 21))
+
+    assert (1, "warm") == (outcome.value, outcome.start)

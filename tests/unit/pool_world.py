@@ -247,7 +247,7 @@ class World:
     def step(self) -> None:
         what = self._random.choice("abcd")
         choice = self._random.choice(
-            ["claim", "claim", "parked", "back", "back", "tend", "tend", "time", "warm"]
+            ["claim", "claim", "parked", "back", "back", "tend", "tend", "time", "warm", "doubt"]
         )
         if choice == "claim":
             self._claim(what)
@@ -255,6 +255,9 @@ class World:
             about = self._about()
             if (child := self.pool.claim_parked(what, about)) is not None:
                 self._hold(child, what, about)
+        elif choice == "doubt":
+            self.pool.doubt(what)
+            assert self.pool.claim_parked(what) is None, "lent before the zygote was looked at"
         elif choice == "warm":
             try:
                 self.pool.warm(what)

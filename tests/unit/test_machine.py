@@ -144,6 +144,32 @@ def test_a_run_that_calls_nothing_does_not_begin(answer: tuple[bytes, ...], verd
     assert (verdict, "no") == (machine.conclusion().verdict, machine.conclusion().began)
 
 
+@pytest.mark.parametrize(
+    ("told", "wait_status", "verdict"),
+    [
+        ((), None, "never_started"),
+        ((_PARKED,), None, "never_started"),
+        ((_PARKED,), 125 << 8, "never_started"),
+        ((_PARKED, _FAILURE), 0, "failure"),
+        ((_PARKED, _BEGAN), None, "killed"),
+        ((_PARKED, _BEGAN, _RESULT), 0, "ok"),
+    ],
+)
+def test_who_did_not_take_its_request_never_started(
+    told: tuple[bytes, ...], wait_status: int | None, verdict: str
+) -> None:
+    """The kernel's word for it, unless the step has done what it could not without the request."""
+    machine = _machine()
+    machine.missed()
+    for chunk in told:
+        machine.saw("result", chunk, 0)
+    if wait_status is not None:
+        machine.saw("status", _status(wait_status), 0)
+    _end(machine)
+
+    assert verdict == machine.conclusion().verdict
+
+
 def test_an_answer_releases_the_step() -> None:
     """Once the answer is whole the request is closed, and only once."""
     machine = _machine()

@@ -80,7 +80,7 @@ def test_nobody_waits_for_a_zygote_that_is_wanted() -> None:
     _used(world, "a")
     world.pool.warm("b")
     world.now += WEIGH_SECONDS
-    entry = next(iter(world.pool._entries.values()))
+    entry = world.pool._entries.all()[0]
     entry.is_changed = True
     with entry.lock:
         world.tenders[0].turn()
