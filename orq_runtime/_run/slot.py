@@ -54,6 +54,7 @@ class Slot:
         about: bytes = b"",
         ours: int = 1,
         lives: int = 0,
+        told: bytes = b"",
     ) -> None:
         """`about` is what the child was told of the request it is to get; nothing if of none.
 
@@ -62,14 +63,14 @@ class Slot:
         descriptor; a driver may have it wait for more.
 
         `ours`: how many generations, from the pidfd's process on, are no step's. `lives`: for how
-        many more runs its init may be used.
+        many more runs its init may be used, and what it was `told` that these will be about.
         """
         self.channel = channel
         self.pidfd = pidfd
         self.leaf = leaf
         self.folder = folder
         self._ours = ours
-        self._lives = lives
+        self._lives, self._told = lives, told
         self.process = process
         self.run_uid = run_uid
         self.shelf = shelf
@@ -104,9 +105,12 @@ class Slot:
         """Have init end this run and fork the step of another, whose slot it gives: not ready yet.
 
         Ours is over then, also when it raises OSError: then there is nothing left of either.
-        `about`: as `tell` takes it.
+        `about`: what the request will be about, if that is known. An init that was told of a step
+        before is not told of another, nor forks a child for just any.
         """
         try:
+            if self._told not in (b"", about):
+                raise ChildProcessError("its init has prepared another step")
             channel = self.channel.following()
         except OSError:
             self.close()
@@ -119,22 +123,25 @@ class Slot:
             shelf=self.shelf,
             ours=self._ours,
             lives=self._lives - 1,
+            about=about,
+            told=about,
         )
         self.pidfd = -1
         following._before = self  # not closed yet: its step is not to wake only to be killed
-        following.tell(about)
         try:
-            following._ask_to_renew()
+            following._ask_to_renew(b"" if self._told else about)
         except BaseException:
             following.close()
             raise
         return following
 
-    def _ask_to_renew(self) -> None:
+    def _ask_to_renew(self, about: bytes) -> None:
+        message = wire.frame(wire.RENEW, about)
         status = socket.socket(fileno=self.channel.host("status"))
         try:
             status.settimeout(0)  # whatever the program's default is
-            send_rights(status, wire.frame(wire.RENEW), self.channel.guest_ends())
+            if send_rights(status, message, self.channel.guest_ends()) < len(message):
+                raise BlockingIOError("its init does not listen")
         finally:
             status.detach()
         self.channel.forget_guest()
@@ -153,17 +160,6 @@ class Slot:
         before, self._before = self._before, None
         if before is not None:
             before.close()
-
-    def tell(self, about: bytes) -> None:
-        """Tell the child what its request will be about; it serves no other then."""
-        if not about:
-            return
-        message = wire.frame(wire.EXPECT, about)
-        try:
-            written = os.write(self.channel.host("request"), message)
-        except OSError:  # it is gone, or reads nothing: whoever takes it finds out
-            return
-        self.about = about if written == len(message) else NOBODYS
 
     def keep_work(self) -> None:
         """Have init hand over the run's working folder at its end. Before the request is sent."""

@@ -56,12 +56,42 @@ class Ahead:
         """A request for this step is expected: get ready for it."""
         self._about = about
         self._settle(about)
+        self._make(is_wary=False)
+        self.bind()
+
+    def prepare(self, about: typing.Dict[str, typing.Any]) -> None:
+        """The same for processes that are forked from this one, which are the step's: they `bind`.
+
+        Executes nothing of the step's, whatever was asked for.
+        """
+        self._about = about
+        self._settle(about)
+        self._make(is_wary=True)
+
+    def _make(self, *, is_wary: bool) -> None:
+        about = self._about
         try:
-            self._made = load.made(about["file"], about["source"], about["roots"])
-            if about.get("bind"):
-                self._function = self.function(about)
-        except BaseException as error:  # it is the step's, and told when somebody asks
-            self._error = error if about.get("bind") else None
+            self._made = load.made(about["file"], about["source"], about["roots"], is_wary=is_wary)
+        except BaseException:  # the step's own: tried again, and told, when somebody asks
+            self._made = None
+
+    def take(self) -> None:
+        """Have in memory of this process's own what it shares with the one that prepared it.
+
+        What a run writes to is copied then, page by page: better now than when it is waited for.
+        """
+        self._about = dict(self._about)
+        made = self._made
+        if made is not None and made.code is not None:
+            self._made = load.copied(made)
+
+    def bind(self) -> None:
+        """Execute the module ahead of the request, if that is wanted."""
+        if self._about.get("bind"):
+            try:
+                self._function = self.function(self._about)
+            except BaseException as error:  # it is the step's, and told when somebody asks
+                self._error = error
 
     def rehearse(self, about: typing.Dict[str, typing.Any], made: load.Module) -> None:
         """Expect a request for a step whose module is there. This process is nobody's yet."""

@@ -44,10 +44,11 @@ class Place:
 
     `doors` are open `cgroup.procs` files: init moves itself through them before it forks, or
     `waits` until the host has moved it. A spare is forked ahead of its request. Its init
-    serves as many runs `more`, if it is asked to. `become` serves a command instead of a function.
+    serves as many runs `more`, if it is asked to; `ahead` is what it has prepared of their step.
+    `become` serves a command instead of a function.
     """
 
-    __slots__ = ("become", "doors", "is_spare", "more", "run", "wall")
+    __slots__ = ("ahead", "become", "doors", "is_spare", "more", "run", "wall")
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Place:
     ) -> None:
         self.wall, self.run, self.doors = wall, run, doors
         self.is_spare, self.more, self.become = is_spare, more, become
+        self.ahead: typing.Optional[ahead.Ahead] = None
 
 
 def reset_signals() -> None:
@@ -90,7 +92,13 @@ def become_step(
             place.become(request, _RESULT, rooms)
         is_all_ours = place.wall.is_all_disk_ours
         harness.serve(
-            request, _RESULT, json, rooms, is_spare=place.is_spare, is_all_disk_ours=is_all_ours
+            request,
+            _RESULT,
+            json,
+            rooms,
+            place.ahead,
+            is_spare=place.is_spare,
+            is_all_disk_ours=is_all_ours,
         )
     except BaseException as error:  # nothing may run on in a copy of the zygote
         confess(2, error)

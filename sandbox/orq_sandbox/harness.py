@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import sys
 import typing
 
@@ -21,16 +20,11 @@ from orq_sandbox import rehearsal, wire
 from orq_sandbox.ahead import Ahead
 from orq_sandbox.answer import Files, answer, send
 from orq_sandbox.failure import clip
+from orq_sandbox.receive import receive
 
 __all__ = ["draw_anew", "serve"]
 
-_LONGEST_REQUEST = 1 << 30
-_LONGEST_EXPECT = 1 << 20
-_FIRST_CHUNK = 1 << 15
-_CHUNK = 1 << 18
 _MT19937_WORDS = 624
-_INT = struct.Struct("i")
-_ROOM = socket.CMSG_SPACE(_INT.size)
 
 
 def serve(
@@ -38,22 +32,26 @@ def serve(
     result: int,
     json: typing.Any,
     rooms: typing.Tuple[str, str],
+    ahead: typing.Optional[Ahead] = None,
     *,
     is_spare: bool,
     is_all_disk_ours: bool,
 ) -> None:
     """Wait for the one request, answer it, end the process. Never returns.
 
-    A spare that has time before its request serves two of our own first, so that the pages they
-    touch are its own by then.
+    `ahead`: what was prepared for the step before this process was there. A spare that has time
+    before its request serves one of our own first: the pages that it touches are its own by then.
     """
+    if ahead is None:
+        ahead = Ahead(rooms)
     if is_spare:
-        rehearsal.warm_up(json, rooms, lambda: not rehearsal.is_awaited(request))
+        rehearsal.warm_up(json, rooms, ahead, lambda: not rehearsal.is_awaited(request))
     draw_anew()
     mark = request.fileno()
     send(mark, wire.frame(wire.PARKED))
-    files, ahead = Files(), Ahead(rooms)
-    frame = _receive(request, files, ahead, json)
+    files = Files()
+    ahead.bind()
+    frame = receive(request, files, ahead, json)
     if frame is None:  # a spare that is not needed any more
         os._exit(0)
     try:
@@ -86,25 +84,6 @@ def draw_anew() -> None:
     if uuid is not None:  # the C library's state for `uuid1` was copied by the fork
         node = int.from_bytes(os.urandom(6), "big") | 1 << 40  # nobody's address: RFC 9562
         vars(uuid).update(_generate_time_safe=None, _node=node)
-
-
-def _receive(
-    request: socket.socket, files: Files, ahead: Ahead, json: typing.Any
-) -> typing.Optional[bytes]:
-    decoder = wire.Decoder({wire.EXPECT: _LONGEST_EXPECT, wire.REQUEST: _LONGEST_REQUEST})
-    size = _FIRST_CHUNK  # of the heap that is there already: what most requests fit into
-    while True:
-        chunk, beside, _, _ = request.recvmsg(size, _ROOM, socket.MSG_CMSG_CLOEXEC)
-        if beside:
-            files.came = _INT.unpack(beside[0][2][: _INT.size])[0]
-        if not chunk:
-            return None
-        for kind, payload in decoder.feed(chunk):
-            if kind == wire.REQUEST:
-                return payload
-            ahead.expect(json.loads(payload))
-        if len(chunk) == size:
-            size = _CHUNK
 
 
 def _exit_status(wish: SystemExit) -> int:

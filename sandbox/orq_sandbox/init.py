@@ -16,7 +16,8 @@ Rules of this file:
 2. A new step is forked where no other process is left, behind namespaces that no run was in: what a
    run can reach is the step's, but for init itself, and that must stand as it stood at first.
    Whoever finds anything else than that exits, and the host does without.
-3. Init reads nothing that a step wrote.
+3. Init reads nothing that a step wrote, and executes nothing of anybody's. A RENEW may say which
+   step is to come: it compiles that one's code, once for all of its runs, and serves no other then.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import time
 import typing
 
 from orq_sandbox import forks, kernel, wire
+from orq_sandbox.ahead import Ahead
 from orq_sandbox.child import Channel, Place, become_step, confess, reset_signals
 
 __all__ = ["Init", "run_alone", "serve"]
@@ -36,6 +38,7 @@ __all__ = ["Init", "run_alone", "serve"]
 _KILL_PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.002
 _RENEWED_ENDS = 4  # the status socket stays
+_LONGEST_ABOUT = 1 << 20
 
 
 def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:
@@ -93,10 +96,12 @@ class Init:
         self._wall = place.wall
         self._json = json
         self._status = socket.socket(fileno=status)
-        self._orders = wire.Decoder({wire.STOP: wire.STOP_BODY.size, wire.KEEP: 0, wire.RENEW: 0})
+        longest = {wire.STOP: wire.STOP_BODY.size, wire.KEEP: 0, wire.RENEW: _LONGEST_ABOUT}
+        self._orders = wire.Decoder(longest)
         self._work = ""
         self._step = self._pidfd = -1
         self._next: typing.Optional[Channel] = None
+        self._about: typing.Optional[bytes] = None
         self._wait_status = 0
         self._cpu_microseconds = 0
         self._peak_kib = 0
@@ -114,9 +119,14 @@ class Init:
         Raises RuntimeError when there is, and `WallError`.
         """
         channel, self._next = self._next, None
+        about, self._about = self._about, None
         if channel is None or not self._is_alone:
             raise RuntimeError("something is left of the run before")
-        self._fork_step(self._wall.renew_init(self._place.run), channel)
+        rooms = self._wall.renew_init(self._place.run)
+        if about:
+            self._place.ahead = Ahead(rooms)
+            self._place.ahead.prepare(self._json.loads(about))
+        self._fork_step(rooms, channel)
         self._status.sendall(wire.frame(wire.RENEWED))
 
     def _fork_step(self, rooms: typing.Tuple[str, str], channel: Channel) -> None:
@@ -136,13 +146,15 @@ class Init:
         poll.register(self._pidfd, select.POLLIN)
         poll.register(self._status, select.POLLIN)
         kill_at = None
-        while self._next is None:
+        while self._about is None:
             wait = None if kill_at is None else max(0.0, (kill_at - time.monotonic()) * 1000)
             ready = [number for number, _ in poll.poll(wait)]
             if self._status.fileno() in ready:  # first: a KEEP was sent before the step could end
                 for kind, body in self._heard():
                     if kind == wire.KEEP:
                         self._keeps_folder = True
+                    elif kind == wire.RENEW:
+                        self._about = body
                     elif kind == wire.STOP:
                         self._signal(signal.SIGTERM)
                         kill_at = time.monotonic() + wire.STOP_BODY.unpack(body)[0] / 1000
@@ -156,7 +168,7 @@ class Init:
             os._exit(0)  # nobody to report to, and the kernel ends what is left of a pid namespace
         self._kill_all()
         os.close(self._pidfd)
-        return self._next is not None
+        return self._about is not None
 
     def _heard(self) -> list:
         try:

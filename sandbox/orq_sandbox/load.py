@@ -10,15 +10,17 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import os
+import stat
 import sys
 import types
 import typing
 
 from orq_sandbox.failure import Refusal
 
-__all__ = ["Module", "compiled", "executed", "forget_source", "function_of", "made"]
+__all__ = ["Module", "compiled", "copied", "executed", "forget_source", "function_of", "made"]
 
 SOURCE_FILE = "<step>"
+_LONGEST_SOURCE = 4 << 20
 
 
 class Module(typing.NamedTuple):
@@ -34,16 +36,26 @@ def compiled(source: str) -> types.CodeType:
 
 
 def made(
-    file: typing.Optional[str], source: typing.Optional[str], roots: typing.List[str]
+    file: typing.Optional[str],
+    source: typing.Optional[str],
+    roots: typing.List[str],
+    *,
+    is_wary: bool = False,
 ) -> Module:
     """The step's module, which others may import from now on; nothing of it is executed.
 
-    Raises `Refusal` if its file is missing, and what compiling raises.
+    Raises `Refusal` if its file is missing, and what compiling raises. `is_wary`: it is for another
+    process than the step's. The file may be what an earlier run has made of it, and what it is a
+    cache beside it does not say: bytecode that is no compiler's can do anything when it is loaded.
     """
-    return _of_source(source) if source is not None else _of_file(str(file), roots)
+    if source is not None:
+        return _of_source(source)
+    return _of_file(str(file), roots, _compiled if is_wary else _loaded)
 
 
-def _of_file(file: str, roots: typing.List[str]) -> Module:
+def _of_file(
+    file: str, roots: typing.List[str], code_of: typing.Callable[[typing.Any, str], typing.Any]
+) -> Module:
     try:
         with open(file, "rb"):
             pass
@@ -60,12 +72,44 @@ def _of_file(file: str, roots: typing.List[str]) -> Module:
         spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise Refusal("not_found", "not a Python file: `%s`" % file)
-    code = spec.loader.get_code(name)
+    code = code_of(spec.loader, name)
     module = importlib.util.module_from_spec(spec)
     module.__package__ = spec.name.rpartition(".")[0]
     sys.path.insert(0, os.path.dirname(file))
     sys.modules[name] = module
     return Module(module, code)
+
+
+def copied(made: Module) -> Module:
+    """The same, of objects that are made now."""
+    module = types.ModuleType(made.module.__name__)
+    vars(module).update(vars(made.module))
+    sys.modules[module.__name__] = module
+    return Module(module, _copied(made.code))
+
+
+def _copied(code: types.CodeType) -> typing.Any:
+    replace = getattr(code, "replace", None)
+    inner = [_copied(one) if type(one) is types.CodeType else one for one in code.co_consts]
+    return code if replace is None else replace(co_consts=tuple(inner))
+
+
+def _loaded(loader: typing.Any, name: str) -> typing.Any:
+    return loader.get_code(name)
+
+
+def _compiled(loader: typing.Any, name: str) -> typing.Any:
+    path = loader.get_filename(name)
+    with open(path, "rb", opener=_without_waiting) as file:
+        is_usual = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        text = file.read(_LONGEST_SOURCE + 1) if is_usual else None
+    if text is None or len(text) > _LONGEST_SOURCE:
+        raise Refusal("not_found", "not a Python file: `%s`" % path)
+    return loader.source_to_code(text, path)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def executed(made: Module) -> types.ModuleType:

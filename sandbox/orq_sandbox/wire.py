@@ -22,7 +22,7 @@ by accident or in ignorance is no answer. (Who digs the seal out may as well ret
 EXPECT tells a spare what the next request may be about: that request then says only the rest.
 PLACED says that the host has put init in its group, where init cannot be trusted to do so itself.
 RENEW has init clear up behind a run that went well and fork the step of the next; with RENEWED it
-says that it has.
+says that it has. It may say what an EXPECT says, for all runs that follow.
 With a REQUEST or a RESULT may come one descriptor, of a file with the large values of it.
 In a RESULT, `ALONE` or `IN_COMPANY` follows: whether the step's process may have others beside it.
 Numbers from 32 up are kept for frames to come: calls to named host functions, streamed values.

@@ -35,6 +35,7 @@ class _FakeChild:
     def __init__(self, parent: _FakeZygote, about: bytes) -> None:
         self.parent = parent
         self.about = about
+        self.prepared = b""  # what its init was told of
         self.is_dead = False
         self.can_follow = parent.what != "d"  # a wall that has none that come back
         self.lent = 0
@@ -166,10 +167,12 @@ class _FakeTender:
             slot, what = self._ends.pop(0)
             about = self._pool.ended(what)
             slot.close()
-            if slot.parent.is_closed or self._world.chance(0.1):
+            is_other = slot.prepared not in (b"", about)
+            if is_other or slot.parent.is_closed or self._world.chance(0.1):
                 self._pool.arrive(what, None)
             else:
                 child = _FakeChild(slot.parent, about)
+                child.prepared = about
                 self._world.children.append(child)
                 self._following.append((child, what))
             self._pool.refill(what)

@@ -1,0 +1,40 @@
+"""How a step's process hears what it is to do: the one request, and before it what to expect."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import typing
+
+from orq_sandbox import wire
+from orq_sandbox.ahead import Ahead
+from orq_sandbox.answer import Files
+
+__all__ = ["receive"]
+
+_LONGEST_REQUEST = 1 << 30
+_LONGEST_EXPECT = 1 << 20
+_FIRST_CHUNK = 1 << 15
+_CHUNK = 1 << 18
+_INT = struct.Struct("i")
+_ROOM = socket.CMSG_SPACE(_INT.size)
+
+
+def receive(
+    request: socket.socket, files: Files, ahead: Ahead, json: typing.Any
+) -> typing.Optional[bytes]:
+    """The payload of the request, when it is there; None when there will be none."""
+    decoder = wire.Decoder({wire.EXPECT: _LONGEST_EXPECT, wire.REQUEST: _LONGEST_REQUEST})
+    size = _FIRST_CHUNK  # of the heap that is there already: what most requests fit into
+    while True:
+        chunk, beside, _, _ = request.recvmsg(size, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        if beside:
+            files.came = _INT.unpack(beside[0][2][: _INT.size])[0]
+        if not chunk:
+            return None
+        for kind, payload in decoder.feed(chunk):
+            if kind == wire.REQUEST:
+                return payload
+            ahead.expect(json.loads(payload))
+        if len(chunk) == size:
+            size = _CHUNK
