@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 
 from orq_runtime._run.drive_sync import Canceller
 from orq_runtime._turns import Turns
-from orq_runtime.errors import NeverStarted, RequestError
+from orq_runtime.errors import NeverStarted, RequestError, RuntimeSaturated
 from orq_runtime.model.owner import Owner
 from orq_runtime.model.when import When
 
@@ -128,12 +129,25 @@ class Drivers:
             elif len(self._threads) < self._turns.most:
                 name = f"orq-run-{len(self._threads)}"
                 thread = threading.Thread(target=self._drive, name=name, daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                self._start(thread, key, future)
             elif when.over_ns is not None:
                 self._watch_over(future, when.over_ns, key)
         future.add_done_callback(lambda _: self._forget(key, future))
         return future
+
+    def _start(self, thread: threading.Thread, key: Hashable, future: _Future) -> None:
+        """Raises `RuntimeSaturated` where the host has no thread more, and we have none."""
+        try:
+            thread.start()
+        except RuntimeError as error:
+            if self._threads:
+                return  # one of those that are there will come to it
+            self._turns.leave(key, future)
+            self._futures.discard(future)
+            raise RuntimeSaturated(
+                f"no thread for a run: {error}", hint="end other programs of this user, or wait"
+            ) from error
+        self._threads.append(thread)
 
     def close(self, *, drain: bool) -> None:
         """End all runs, or wait for them if they are to `drain`; take no others."""
@@ -184,8 +198,10 @@ class Drivers:
     def _watch_over(self, future: _Future, over_ns: int, key: Hashable) -> None:
         self._over[future] = (over_ns, key)
         if self._watch is None:
-            self._watch = threading.Thread(target=self._end_late, name="orq-late", daemon=True)
-            self._watch.start()
+            watch = threading.Thread(target=self._end_late, name="orq-late", daemon=True)
+            with contextlib.suppress(RuntimeError):  # no thread more: it is late when it has a turn
+                watch.start()
+                self._watch = watch
         self._sooner.notify()
 
     def _end_late(self) -> None:

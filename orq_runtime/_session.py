@@ -145,9 +145,12 @@ class Session:
         self._guests.follow_up(what.environment.interpreter.path, what.bundle)
         return zygote
 
-    def _prewarming(self) -> threading.Thread:
+    def _prewarming(self) -> threading.Thread | None:
         thread = threading.Thread(target=self._prewarm, name="orq-prewarm", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the host may have no thread more: nothing is warm then
+            return None
         return thread
 
     def _prewarm(self) -> None:

@@ -62,7 +62,8 @@ class Guests:
         starting = threading.Thread(
             target=self.start_ahead, args=(python, bundle), name="orq-guest", daemon=True
         )
-        starting.start()
+        with contextlib.suppress(RuntimeError):  # the host may have no thread more: do without
+            starting.start()
 
     def order(
         self,

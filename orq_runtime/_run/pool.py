@@ -209,7 +209,7 @@ class Pool(Generic[K, C]):
             if self._closing.is_set():
                 return None
             if self._tender is None:
-                # no descriptor for it: whoever asks does without
+                # no descriptor or thread for it: whoever asks does without
                 with contextlib.suppress(OSError):
                     self._tender = self._tend(self)
             return self._tender

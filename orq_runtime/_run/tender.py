@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import os
 import select
 import threading
@@ -55,6 +56,7 @@ class Tender:
     """Takes slots from any thread."""
 
     def __init__(self, pool: Lends) -> None:
+        """Raises OSError where the host lacks a descriptor or a thread for it."""
         self._pool = pool
         self._due: float | None = None
         self._heard: Collection[int] = ()
@@ -66,7 +68,11 @@ class Tender:
         self._dying: dict[int, tuple[Slot, float]] = {}
         self._following: dict[int, tuple[Slot, Launch, float]] = {}
         self._thread = threading.Thread(target=self._tend, name="orq-pool", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            os.close(self._bell)
+            raise OSError(errno.EAGAIN, "no thread for the tender") from error
 
     def bury(self, slot: Slot, then: Launch | None) -> None:
         """End a run, whatever its state, and order the spares its launch lacks then. Soon."""
