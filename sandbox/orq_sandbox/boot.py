@@ -60,7 +60,7 @@ def main() -> None:
         _join_group(descriptors[5:])
         del descriptors[5:]
     if orders["mode"] == "zygote":
-        forks.load_threading()
+        forks.listen()
     _add_environment(orders)
     if orders["mode"] == "zygote":
         zygote.serve(descriptors[0], json, orders["preload"], wall)

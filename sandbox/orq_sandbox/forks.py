@@ -1,36 +1,46 @@
 """Forks of ours, and which packages are told of them.
 
-`threading` asks to hear of each fork, to be rid of the threads and locks that are not in the new
-process, and writes to a hundred pages over it. Where there is one thread nothing is to be rid of.
-All others that ask are told: some draw new random numbers.
+Python's own fork has each lock of the interpreter made anew, and tells all who asked for it:
+`threading`, to be rid of the threads and locks that are not in the new process. It writes to a
+hundred pages, and where there is one thread nothing is to be rid of: the new process is the old
+one as it stood. So ours are the C library's. All others that ask are told: some draw new numbers.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import posix
 import sys
 import typing
 
-__all__ = ["fork", "is_alone", "load_threading"]
+__all__ = ["fork", "fork_unheard", "is_alone", "listen"]
 
-_is_ours = [False]
+_WHEN = ("before", "after_in_parent", "after_in_child")
+_MUST_BE_HEARD = "random"  # it asks when it is imported, and draws what its parent draws if unheard
+
+_asked: typing.Dict[str, typing.List[typing.Callable[[], object]]] = {}
+_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock
 
 
-def load_threading() -> None:
-    """Import it, as one that hears of a step's own forks and not of those that make a step."""
-    if "threading" in sys.modules:
+def listen() -> None:
+    """From now on note who asks to be told. Before any package is imported."""
+    import threading  # noqa: F401 - here, so that it asks before we listen
+
+    if _asked or _MUST_BE_HEARD in sys.modules:
         return
+    _asked.update((when, []) for when in _WHEN)
     ask = os.register_at_fork
 
-    def ask_for_others(**hooks: typing.Any) -> None:
-        hear = hooks.pop("after_in_child")
-        ask(after_in_child=lambda: None if _is_ours[0] else hear(), **hooks)
+    def register_at_fork(**hooks: typing.Any) -> None:
+        """Register callables to be called when forking a new process; see `os`."""
+        ask(**hooks)
+        for when, hook in hooks.items():
+            if hook is not None:
+                _asked[when].append(hook)
 
-    vars(os)["register_at_fork"] = ask_for_others
-    try:
-        import threading  # noqa: F401 - here, so that no package does it first
-    finally:
-        os.register_at_fork = ask
+    for module in (os, posix):
+        vars(module)["register_at_fork"] = register_at_fork
 
 
 def is_alone() -> bool:
@@ -40,14 +50,38 @@ def is_alone() -> bool:
 
 def fork() -> int:
     """Fork, and have packages hear of it."""
-    _is_ours[0] = is_alone()
+    if not _asked or not is_alone():
+        return os.fork()
+    _tell(reversed(_asked["before"]))
+    pid = -1
     try:
-        pid = os.fork()
+        pid = _forked()
     finally:
-        _is_ours[0] = False
-    if pid == 0 and "threading" in sys.modules:
+        _tell(_asked["after_in_child" if pid == 0 else "after_in_parent"])
+    if pid == 0:
         _renumber(sys.modules["threading"])
     return pid
+
+
+def fork_unheard() -> int:
+    """A fork that no package is told of: its child runs nothing of theirs before it forks again."""
+    return _forked() if is_alone() else os.fork()
+
+
+def _forked() -> int:
+    pid: int = _libc.fork()
+    if pid < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, "fork: " + os.strerror(code))
+    return pid
+
+
+def _tell(hooks: typing.Iterable[typing.Callable[[], object]]) -> None:
+    for hook in hooks:
+        try:
+            hook()
+        except BaseException:  # a package's: Python itself goes on as well
+            pass
 
 
 def _renumber(threading: typing.Any) -> None:

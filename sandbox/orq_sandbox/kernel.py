@@ -9,14 +9,11 @@ import socket
 import struct
 import typing
 
-from orq_sandbox.forks import is_alone
-
 __all__ = [
     "adopt_orphans",
     "children",
     "descendants",
     "die_with_parent",
-    "fork_unheard",
     "open_pidfd",
     "receive_with_descriptors",
     "rights",
@@ -29,7 +26,6 @@ _NUMBER = struct.Struct("i")
 _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _SIGKILL = int(signal.SIGKILL)
-_fork = ctypes.PyDLL(None, use_errno=True).fork  # keeps the interpreter's lock
 
 
 def _checked(result: int, what: str) -> int:
@@ -53,16 +49,6 @@ def die_with_parent(parent: typing.Optional[int] = None) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies, daemons included."""
     _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "PR_SET_CHILD_SUBREAPER")
-
-
-def fork_unheard() -> int:
-    """A fork that no package is told of: its child runs nothing of theirs before it forks again.
-
-    What hears of a fork (`os.register_at_fork`: threads, random numbers) writes to a megabyte.
-    """
-    if not is_alone():
-        return os.fork()
-    return _checked(_fork(), "fork")
 
 
 def open_pidfd(pid: int) -> int:

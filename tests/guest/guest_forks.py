@@ -11,7 +11,7 @@ _BEFORE = """
 import os, sys
 sys.path.insert(0, %r)
 from orq_sandbox import forks
-forks.load_threading()
+forks.listen()
 import threading
 
 def told(fork, work):
@@ -62,6 +62,48 @@ class Forks(unittest.TestCase):
             "print(told(forks.fork, lambda: told(os.fork, lock) != repr(lock())))"
         )
         self.assertEqual(["True", "True"], _printed(code))
+
+    def test_who_asked_is_told_in_the_order_of_python(self):
+        """Before the fork the last one first; in both processes after it; whatever one raises."""
+        code = (
+            "import posix\n"
+            "said = []\n"
+            "def asks(ask, name):\n"
+            "    ask(before=lambda: said.append(name),\n"
+            "        after_in_child=lambda: said.append(name + 'c'),\n"
+            "        after_in_parent=lambda: said.append(name + 'p'))\n"
+            "asks(os.register_at_fork, 'a')\n"
+            "os.register_at_fork(before=lambda: 1 / 0, after_in_child=lambda: 1 / 0)\n"
+            "asks(posix.register_at_fork, 'b')\n"
+            "print(told(forks.fork, lambda: ''.join(said)), ''.join(said))\n"
+            "said.clear()\n"
+            "print(told(forks.fork_unheard, lambda: len(said)), len(said))\n"
+            "print(told(os.fork, lambda: ''.join(said)), ''.join(said))\n"
+        )
+        heard = ["'baacbc'", "baapbp"]
+        self.assertEqual([*heard, "0", "0", *heard], _printed(code))
+
+    def test_a_child_can_do_what_any_process_can(self):
+        """Start threads, fork, run programs, take signals: nothing of Python's own is missing."""
+        code = (
+            "import signal, subprocess, time, asyncio\n"
+            "from concurrent.futures import ThreadPoolExecutor\n"
+            "def work():\n"
+            "    found = []\n"
+            "    with ThreadPoolExecutor(4) as pool: found.append(sum(pool.map(abs, range(50))))\n"
+            "    found.append(told(os.fork, lambda: told(forks.fork, lambda: 7)))\n"
+            "    words = [sys.executable, '-I', '-S', '-c', 'print(5)']\n"
+            "    found.append(int(subprocess.run(words, stdout=-1, check=True).stdout))\n"
+            "    signal.signal(signal.SIGALRM, lambda *_: found.append('rung'))\n"
+            "    signal.setitimer(signal.ITIMER_REAL, 0.01)\n"
+            "    while 'rung' not in found: time.sleep(0.001)\n"
+            "    async def add():\n"
+            "        loop = asyncio.get_running_loop()\n"
+            "        return await loop.run_in_executor(None, lambda: 9)\n"
+            "    return [*found, asyncio.run(add())]\n"
+            "print(told(forks.fork, work).replace(' ', ''))\n"
+        )
+        self.assertEqual(["[1225,\"'7'\",5,'rung',9]"], _printed(code))
 
     def test_the_main_thread_knows_its_number(self):
         """As the kernel tells it."""

@@ -23,7 +23,7 @@ import os
 import signal
 import typing
 
-from orq_sandbox import kernel
+from orq_sandbox import forks, kernel
 from orq_sandbox.confine import capabilities, landlock, limits, rooms, root, seccomp, shepherd
 from orq_sandbox.confine.identity import become, require_readable
 from orq_sandbox.confine.stages import Stages
@@ -132,7 +132,7 @@ def fork_bound(stages: Stages) -> int:
     """Fork a process that the kernel kills with us: 0 in it, its process id here."""
     parent = os.getpid()
     with stages("run: fork init"):
-        pid = kernel.fork_unheard()
+        pid = forks.fork_unheard()
     if pid == 0:
         kernel.die_with_parent()
         if os.getppid() != parent:

@@ -27,7 +27,7 @@ import os
 import signal
 import typing
 
-from orq_sandbox import kernel
+from orq_sandbox import forks, kernel
 from orq_sandbox.confine import (
     capabilities,
     landlock,
@@ -96,7 +96,7 @@ class NamespacesWall:
         pid = -1
         try:
             with self.stages("run: fork init"):
-                pid = kernel.fork_unheard()
+                pid = forks.fork_unheard()
         finally:
             if pid != 0:
                 with self.stages("run: setns"):
