@@ -46,6 +46,7 @@ class LegacyLeaf:
         self._files = files
         self._folders: dict[str, Path] = {}
         self._made: dict[Home, Path] = {}
+        self._read_often: dict[str, Path] = {}
         self._joining: list[int] = []
         self._limits: Limits | None = None
         self._peak: Path | None = None
@@ -128,9 +129,13 @@ class LegacyLeaf:
             raise WallUnavailable(f"{NAME}: `{name}` was set to `{value}` and is `{found}`")
 
     def _counters(self, controller: str, name: str) -> dict[str, int]:
-        with contextlib.suppress(OSError, KeyError):
-            return counters(self._files.read(self._folders[controller] / name))
-        return {}
+        try:
+            file = self._read_often.get(name)
+            if file is None:
+                file = self._read_often[name] = self._folders[controller] / name
+            return counters(self._files.read(file))
+        except (OSError, KeyError):
+            return {}
 
     def _number(self, controller: str, name: str) -> int | None:
         with contextlib.suppress(OSError, KeyError, ValueError):
@@ -154,9 +159,10 @@ class LegacyLeaf:
         return None if peak <= self._before else peak
 
     def _highest(self) -> int:
-        with contextlib.suppress(OSError, ValueError):
+        try:
             return 0 if self._peak is None else int(self._files.read(self._peak))
-        return 0
+        except (OSError, ValueError):
+            return 0
 
     def renew(self) -> bool:
         """Take what comes for another run; False where the last one cannot be told from it."""

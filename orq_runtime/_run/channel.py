@@ -14,6 +14,7 @@ The status socket is init's, and stays where it serves one run after another (`f
 
 from __future__ import annotations
 
+import _socket
 import os
 import socket
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ __all__ = ["NAMES", "Channel"]
 
 NAMES = ("request", "result", "stdout", "stderr", "status")
 _SOCKETS = ("request", "result", "status")
+_UNIX, _STREAM = int(socket.AF_UNIX), int(socket.SOCK_STREAM)  # members of an enum are slow
 
 
 class Channel:
@@ -35,15 +37,13 @@ class Channel:
         """Raises OSError."""
         self._host: dict[str, int] = {}
         self._guest: dict[str, int] = {}
-        self._result: socket.socket | None = None
+        self._result: socket.SocketType | None = None
         try:
             for name in names:
                 self._host[name], self._guest[name] = _pair(name)
                 os.set_blocking(self._host[name], False)
             # the host's end once more, as what can receive descriptors; `_host` owns the number
-            self._result = socket.socket(
-                socket.AF_UNIX, socket.SOCK_STREAM, 0, self._host["result"]
-            )
+            self._result = socket.SocketType(_UNIX, _STREAM, 0, self._host["result"])
             self._result.settimeout(0)  # whatever the program's default is
         except BaseException:
             self.close()
@@ -60,7 +60,7 @@ class Channel:
         return self._host.get(name, -1)
 
     @property
-    def result(self) -> socket.socket:
+    def result(self) -> socket.SocketType:
         """The result's socket; still there as long as `host("result")` is."""
         if self._result is None:
             raise OSError("the result is closed")
@@ -103,5 +103,6 @@ class Channel:
 def _pair(name: str) -> tuple[int, int]:
     if name not in _SOCKETS:
         return os.pipe()
-    host, guest = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    # not by way of `socket`, which makes two objects of each end, to be taken apart at once
+    host, guest = _socket.socketpair(_UNIX, _STREAM)
     return host.detach(), guest.detach()

@@ -230,11 +230,12 @@ class Pool(Generic[K, C]):
         entry = self._entries.get(what)
         return entry is not None and entry.arrive(child)
 
-    def refill(self, what: K) -> None:
-        """Order the spares that a launch lacks."""
+    def refill(self, what: K) -> bool:
+        """Order the spares that a launch lacks; whether there was any."""
         entry = self._entries.get(what)
+        is_any = False
         if entry is None or not entry.lock.acquire(blocking=False):
-            return  # whoever holds the lock is claiming, and refills after its own run
+            return False  # whoever holds the lock is claiming, and refills after its own run
         try:
             zygote = entry.zygote
             with contextlib.suppress(SandboxError, OSError):  # the next claim finds out, says why
@@ -245,9 +246,10 @@ class Pool(Generic[K, C]):
                     if not self._upkeep.has_room(entry):
                         break
                     zygote.order(self.leaf(), entry.hunch.about)
-                    entry.is_changed = True
+                    entry.is_changed = is_any = True
         finally:
             entry.lock.release()
+        return is_any
 
     def keep(self) -> Due:
         """Let go of what is idle, or too much; when to do so next."""

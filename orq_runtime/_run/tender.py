@@ -6,7 +6,8 @@ Rules of this file:
    to the next child; one that does neither in time is killed.
 2. New spares are ordered after the old run was told to end and before it is waited for.
 3. At the end nothing that was given is left.
-4. What zygotes answer is heard as it comes, so that no run has to wait for it.
+4. What zygotes answer is heard as it comes, so that no run has to wait for it. What else the pool
+   looks after is looked at after a turn, but not after each: a run's own turns take long enough.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from orq_runtime._run.slot import Slot
 __all__ = ["Tender"]
 
 _PATIENCE_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.05
 
 
 class Lends(Protocol):
@@ -41,13 +43,13 @@ class Lends(Protocol):
         """A child is back, or will not come; False where it is not taken."""
         ...
 
-    def refill(self, what: Launch) -> None:
-        """Order what is lacking of spares."""
+    def refill(self, what: Launch) -> bool:
+        """Order what is lacking of spares; whether there was any."""
         ...
 
     def keep(self) -> Due:
-        """Called after each turn, at the moment that it gave, if any, and when one of the
-        descriptors that it gave is readable.
+        """Called soon after each turn, at once after one that ordered spares; at the moment that it
+        gave, if any; and when one of the descriptors that it gave is readable.
         """
         ...
 
@@ -60,6 +62,7 @@ class Tender:
         self._pool = pool
         self._due: float | None = None
         self._heard: Collection[int] = ()
+        self._look_at = 0.0
         self._given: collections.deque[tuple[Slot, Launch | None, bool] | None]
         self._given = collections.deque()
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -107,8 +110,19 @@ class Tender:
                 if pidfd in ready or until < now:
                     self._bury(pidfd, is_late=until < now)
             if not is_closing:
-                self._due, heard = self._pool.keep()
-                self._hear(heard)
+                self._look_after(ready, now)
+
+    def _look_after(self, ready: set[int], now: float) -> None:
+        if now < self._look_at and ready.isdisjoint(self._heard):
+            self._due = self._look_at if self._due is None else min(self._due, self._look_at)
+            return
+        self._due, heard = self._pool.keep()
+        self._look_at = time.monotonic() + _LOOK_SECONDS
+        self._hear(heard)
+
+    def _refill(self, launch: Launch) -> None:
+        if self._pool.refill(launch):
+            self._look_at = 0.0
 
     def _hear(self, descriptors: Collection[int]) -> None:
         """Wake for these, and no more for those of before: they may be others' by now."""
@@ -133,7 +147,7 @@ class Tender:
             else:
                 self._let_die(slot)
             if launch is not None:
-                self._pool.refill(launch)
+                self._refill(launch)
         return False
 
     def _let_die(self, slot: Slot) -> None:
@@ -165,7 +179,7 @@ class Tender:
         is_renewed = child.is_renewed()
         if not self._pool.arrive(launch, child if is_renewed else None):
             self._let_die(child)
-            self._pool.refill(launch)
+            self._refill(launch)
 
     def _patience_ms(self) -> float | None:
         moments = [until for _, until in self._dying.values()]
