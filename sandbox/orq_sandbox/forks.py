@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import posix
 import sys
 import typing
 
@@ -39,7 +38,7 @@ def listen() -> None:
             if hook is not None:
                 _asked[when].append(hook)
 
-    for module in (os, posix):
+    for module in (os, sys.modules[os.name]):
         vars(module)["register_at_fork"] = register_at_fork
 
 
