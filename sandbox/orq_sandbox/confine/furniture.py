@@ -59,21 +59,26 @@ class Furniture:
             *(_folder(path, _PUBLIC) for path in _places(self._covered)),
         ]
         self._files = [path for path in self._covered if not os.path.isdir(path)]
+        self._shows = [mounts.run_bind("", path, whole=True) for path in self._covered]
         self._at_last = ready("chdir", os.fsencode(OWN[0]))
+        self._whole = [*self._calls, self._at_last]
 
     def set_up(self) -> None:
         """In init, in a mount namespace of its own: mount it all and go there. Raises OSError."""
         if not self._covered:
-            make([*self._calls, self._at_last])
+            make(self._whole)
             return
-        held = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in self._covered]
+        held = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in self._covered]
         make(self._calls)
         for path in self._files:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
-        for path, descriptor in held:
-            make([mounts.run_bind("/proc/self/fd/%d" % descriptor, path, whole=True)])
+        last = []
+        for descriptor, (gives, (number, _, *words)) in zip(held, self._shows):
+            last.append((gives, (number, b"/proc/self/fd/%d" % descriptor, *words)))
+        last.append(self._at_last)
+        make(last)
+        for descriptor in held:
             os.close(descriptor)
-        make([self._at_last])
 
 
 def _covered(quantities: Mapping) -> typing.List[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import typing
 
-from orq_sandbox.confine.syscalls import call
+from orq_sandbox.confine.syscalls import Call, call, ready
 
 __all__ = [
     "CLONE_NEW",
@@ -18,11 +18,11 @@ __all__ = [
     "NEW_USER",
     "NEW_UTS",
     "bound_watching",
-    "enter_mount_namespace",
     "enter_pid_namespace",
-    "forget_pids",
+    "leaving",
     "map_ids",
     "maps",
+    "open_last_pid",
     "set_hostname",
     "unshare",
 ]
@@ -53,24 +53,27 @@ def enter_pid_namespace(descriptor: int) -> None:
     call("setns", descriptor, NEW_PID)
 
 
-def enter_mount_namespace(descriptor: int) -> None:
-    """Live in that mount namespace, at its root. What was mounted in a left one goes with it."""
-    call("setns", descriptor, NEW_NS)
+def leaving(mount_namespace: int, last_pid: int, anew: int) -> typing.List[Call]:
+    """What leaves the namespaces of a run behind: for those that `anew` names there are new ones.
+
+    What was mounted in a left one goes with it. The next process is numbered as the first after
+    this one by way of `last_pid` (`open_last_pid`).
+    """
+    calls = [ready("setns", mount_namespace, NEW_NS), ready("unshare", anew)]
+    if last_pid >= 0:
+        calls.append(ready("pwrite64", last_pid, b"1", 1, 0, gives=1))
+    return calls
 
 
-def forget_pids(proc: int) -> None:
-    """Have the next process of our pid namespace numbered as the first after this one.
+def open_last_pid() -> int:
+    """Through this the last process id of whoever writes to it is set; -1 where that cannot be.
 
-    `proc`: a /proc that can be written to. A kernel without checkpoints counts on.
+    A kernel without checkpoints has none: its numbers count on.
     """
     try:
-        descriptor = os.open("sys/kernel/ns_last_pid", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        return os.open("/proc/sys/kernel/ns_last_pid", os.O_WRONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
-    try:
-        os.write(descriptor, b"1")
-    finally:
-        os.close(descriptor)
+        return -1
 
 
 def map_ids(uid: int, gid: int) -> None:

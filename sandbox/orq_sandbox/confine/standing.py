@@ -11,30 +11,29 @@ import typing
 
 from orq_sandbox.confine.syscalls import call
 
-__all__ = ["read"]
+__all__ = ["Standing", "read"]
 
 _LONGEST = 1 << 14
 _OF_A_PROCESS = 1  # IOPRIO_WHO_PROCESS
-_OF_SCHEDULER = (15, 16, 37, 38)  # words after the name: priority, nice, real-time, policy
+
+Standing = typing.Tuple[object, ...]
 
 
-def read(proc: int) -> typing.Tuple[bytes, ...]:
+def read(proc: int) -> Standing:
     """This process's limits, priorities and processors. `proc`: a /proc in which it is.
 
     Raises OSError.
     """
-    fields = _content(proc, "self/stat").rpartition(b")")[2].split()
-    return (
-        _content(proc, "self/limits"),
-        b" ".join(fields[index] for index in _OF_SCHEDULER),
-        b"%d" % call("ioprio_get", _OF_A_PROCESS, 0),
-        repr(sorted(os.sched_getaffinity(0))).encode("ascii"),
-    )
-
-
-def _content(proc: int, name: str) -> bytes:
-    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    descriptor = os.open("self/limits", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     try:
-        return os.read(descriptor, _LONGEST)
+        limits = os.read(descriptor, _LONGEST)
     finally:
         os.close(descriptor)
+    return (
+        limits,
+        os.getpriority(os.PRIO_PROCESS, 0),
+        os.sched_getscheduler(0),
+        os.sched_getparam(0).sched_priority,
+        call("ioprio_get", _OF_A_PROCESS, 0),
+        os.sched_getaffinity(0),
+    )

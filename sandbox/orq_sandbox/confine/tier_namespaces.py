@@ -43,7 +43,7 @@ from orq_sandbox.confine.furniture import Furniture
 from orq_sandbox.confine.identity import become
 from orq_sandbox.confine.rooms import OWN, Rooms, are_full
 from orq_sandbox.confine.stages import Stages
-from orq_sandbox.confine.syscalls import call
+from orq_sandbox.confine.syscalls import call, make
 from orq_sandbox.confine.vows import LOWEST_HELD, Vows
 
 __all__ = ["NamespacesWall", "enter"]
@@ -82,7 +82,10 @@ class NamespacesWall:
         self._mount_namespace = _held("/proc/self/ns/mnt", os.O_RDONLY)
         self._proc = _held("/proc", os.O_PATH | os.O_DIRECTORY)
         self._of_run = _unshares(policy, interface)[1]
-        self._standing: typing.Tuple[bytes, ...] = ()
+        self._leaving = namespaces.leaving(
+            self._mount_namespace, _aside(namespaces.open_last_pid()), self._of_run
+        )
+        self._standing: standing.Standing = ()
         # the same for all runs
         self._furniture = Furniture(policy, has_large_pages=shelf[1])
         self._vows = Vows(policy, interface, self._proc, list(self._opened_rules()))
@@ -121,13 +124,13 @@ class NamespacesWall:
         nobody else was in them. Raises `WallError`, and RuntimeError when a step has changed what
         its init hands down.
         """
+        del run
         if standing.read(self._proc) != self._standing:
             raise RuntimeError("a run has changed its init")
-        with self.stages("run: leave mounts"):
-            namespaces.enter_mount_namespace(self._mount_namespace)
-        with self.stages("run: forget pids"):
-            namespaces.forget_pids(self._proc)
-        return self.settle_init(run)
+        with self.stages("run: renew"):
+            make(self._leaving)
+            self._furniture.set_up()
+        return self.own_rooms
 
     def is_disk_full(self) -> bool:
         """In init: whether nothing more goes into the run's folders."""
@@ -210,7 +213,13 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
 
 def _held(path: str, flags: int) -> int:
     """An open descriptor out of the way of the low numbers, which are a step's."""
-    low = os.open(path, flags | os.O_CLOEXEC)
+    return _aside(os.open(path, flags | os.O_CLOEXEC))
+
+
+def _aside(low: int) -> int:
+    """The same descriptor under such a number; -1 for none."""
+    if low < 0:
+        return low
     try:
         return call("fcntl", low, _F_DUPFD_CLOEXEC, LOWEST_HELD)
     finally:
