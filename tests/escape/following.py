@@ -55,7 +55,6 @@ def read(name):
         with open(name) as file: return file.read()
     except OSError as error: return error.errno
 def step(x):
-    time.sleep(0.02)  # a daemon that lives has written by then
     caller = socket.socket(socket.AF_UNIX)
     return {
         'files': sorted({path for at in ('/tmp', '/run', '/dev/shm', '.') for path in found(at)}),
