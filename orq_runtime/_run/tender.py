@@ -29,7 +29,7 @@ from orq_runtime._run.slot import Slot
 __all__ = ["Tender"]
 
 _PATIENCE_SECONDS: Final = 10.0
-_LOOK_SECONDS: Final = 0.03
+_LOOK_SECONDS: Final = 0.05
 
 
 class Lends(Protocol):

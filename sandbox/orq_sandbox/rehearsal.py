@@ -12,7 +12,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import _socket
 import os
 import socket
 import sys
@@ -36,7 +35,6 @@ _CANNED_SOURCES = (
 _ABOUT = {"file": None, "source": None, "function": "f", "roots": [], "environ": {}}
 _INPUTS = {"n": 1, "xs": [1, 2]}
 _TIMES = 8
-_UNIX, _STREAM = int(socket.AF_UNIX), int(socket.SOCK_STREAM)  # members of an enum are slow
 _PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)  # as flags of an enum they are added by Python
 
 _ready: list = []  # a zygote's, for its children
@@ -65,12 +63,21 @@ def warm_up(
             ahead.take()
 
 
+class _Line:
+    """A socket, as far as `receive` knows one, with a request in it."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._frame = wire.frame(wire.REQUEST, payload)
+
+    def recvmsg(self, *_: int) -> typing.Tuple[bytes, list, int, None]:
+        return self._frame, [], 0, None
+
+
 class _Canned:
     """A request; with `code`, one for a step that is expected, and whose code this is."""
 
-    def __init__(self, payload: bytes, code: typing.Any = None) -> None:
-        self.payload, self.frame = payload, wire.frame(wire.REQUEST, payload)
-        self.code = code
+    def __init__(self, frame: bytes, code: typing.Any = None) -> None:
+        self.line, self.code = _Line(frame), code
 
 
 def _told(json: typing.Any) -> _Canned:
@@ -90,23 +97,12 @@ def _rehearse(json: typing.Any, rooms: typing.Tuple[str, str], canned: _Canned) 
     ahead = Ahead(rooms)
     if canned.code is not None:
         ahead.rehearse(_ABOUT, load.Module(types.ModuleType("canned"), canned.code))
-    answer(json, _heard(json, canned, ahead), nowhere, rooms[1], Files(), ahead)
+    line = typing.cast("socket.socket", canned.line)
+    frame = receive(line, Files(), ahead, json) or b""
+    answer(json, frame, nowhere, rooms[1], Files(), ahead)
     os.close(nowhere)
     if canned.code is None:
         load.forget_source()
-
-
-def _heard(json: typing.Any, canned: _Canned, ahead: Ahead) -> bytes:
-    """The request as it will come: through a socket, where a step may have one of its own."""
-    try:
-        ours, theirs = _socket.socketpair(_UNIX, _STREAM)
-    except OSError:
-        return canned.payload
-    theirs.send(canned.frame)
-    payload = receive(typing.cast("socket.socket", ours), Files(), ahead, json)
-    ours.close()
-    theirs.close()
-    return payload or canned.payload
 
 
 def is_awaited(request: socket.socket) -> bool:

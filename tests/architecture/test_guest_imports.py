@@ -14,7 +14,6 @@ from tests.architecture.sources import GUEST, Module, modules
 _ALLOWED = frozenset(
     {
         "__future__",
-        "_socket",  # what `socket` is made from: its pairs are less to make and to drop
         "array",
         "ast",
         "asyncio",  # for async steps, which have it anyway
