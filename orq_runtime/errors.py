@@ -262,7 +262,10 @@ class NeverStarted(SandboxError):
 
 
 class RuntimeSaturated(SandboxError):
-    """As many runs wait for a turn as may: nothing of this one ran, nor will. Try again later."""
+    """As many runs wait for a turn as may, or the host has no thread for one.
+
+    Nothing of this one ran, nor will. Try again later.
+    """
 
     retryable = True
 

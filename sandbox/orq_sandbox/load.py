@@ -45,8 +45,8 @@ def made(
     """The step's module, which others may import from now on; nothing of it is executed.
 
     Raises `Refusal` if its file is missing, and what compiling raises. `is_wary`: it is for another
-    process than the step's. The file may be what an earlier run has made of it, and what it is a
-    cache beside it does not say: bytecode that is no compiler's can do anything when it is loaded.
+    process than the step's. What an earlier run has made of the file is waited for by nobody, and
+    bytecode beside it is not loaded: what no compiler has made can do anything then.
     """
     if source is not None:
         return _of_source(source)
@@ -57,7 +57,7 @@ def _of_file(
     file: str, roots: typing.List[str], code_of: typing.Callable[[typing.Any, str], typing.Any]
 ) -> Module:
     try:
-        with open(file, "rb"):
+        with open(file, "rb", opener=_without_waiting):
             pass
     except OSError as error:
         raise Refusal("not_found", _unreadable(file, error)) from None
@@ -89,9 +89,8 @@ def copied(made: Module) -> Module:
 
 
 def _copied(code: types.CodeType) -> typing.Any:
-    replace = getattr(code, "replace", None)
     inner = [_copied(one) if type(one) is types.CodeType else one for one in code.co_consts]
-    return code if replace is None else replace(co_consts=tuple(inner))
+    return code.replace(co_consts=tuple(inner))
 
 
 def _loaded(loader: typing.Any, name: str) -> typing.Any:
