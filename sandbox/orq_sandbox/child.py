@@ -18,7 +18,7 @@ import typing
 
 from orq_sandbox import ahead, confine, harness, kernel, rehearsal
 
-__all__ = ["Channel", "Place", "become_step", "confess", "get_ready", "reset_signals"]
+__all__ = ["Channel", "Place", "become_step", "becoming", "confess", "get_ready", "reset_signals"]
 
 _REQUEST = 3
 _RESULT = 4
@@ -75,14 +75,22 @@ def reset_signals() -> None:
             signal.signal(number, _STARTING_HANDLERS.get(number, signal.SIG_DFL))
 
 
+def becoming(channel: Channel, init: int) -> typing.List[kernel.Call]:
+    """What a step of this `init` does first; the wall closes all but its ends, and 0 is empty."""
+    ends = (channel.stdout, channel.stderr, channel.request, channel.result)
+    return kernel.becoming(ends, init, inherited=2)
+
+
 def become_step(
-    place: Place, rooms: typing.Tuple[str, str], channel: Channel, init: int, json: typing.Any
+    place: Place,
+    rooms: typing.Tuple[str, str],
+    channel: Channel,
+    first: typing.List[kernel.Call],
+    json: typing.Any,
 ) -> None:
-    """Arrange our descriptors, give everything up, serve. Never returns."""
+    """Do what is to be done `first`, give everything up, serve. Never returns."""
     try:
-        kernel.die_with_parent(init)
-        os.setsid()
-        _arrange(channel)
+        kernel.make(first)
         if not _printers:
             _show_printers()
         place.wall.lock_step(place.run, (_REQUEST, _RESULT))
@@ -157,12 +165,3 @@ def _printer(number: int) -> io.TextIOWrapper:
     """Unbuffered, as under `python -u`: what was printed survives a SIGKILL."""
     raw = typing.cast("typing.BinaryIO", io.FileIO(number, "w", closefd=False))
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
-
-
-def _arrange(channel: Channel) -> None:
-    """Put the step's descriptors at their numbers; the wall closes all others, and 0 is empty."""
-    ends = [channel.stdout, channel.stderr, channel.request, channel.result]
-    while min(ends) <= _RESULT:  # it may stand where another must go
-        ends = [os.dup(descriptor) for descriptor in ends]
-    for number, descriptor in enumerate(ends, 1):
-        os.dup2(descriptor, number, number < _REQUEST)

@@ -19,15 +19,19 @@ _WHEN = ("before", "after_in_parent", "after_in_child")
 _MUST_BE_HEARD = "random"  # it asks when it is imported, and draws what its parent draws if unheard
 
 _asked: typing.Dict[str, typing.List[typing.Callable[[], object]]] = {}
-_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock
+_main: typing.List[typing.Any] = []
+_fork = ctypes.PyDLL(None).fork  # keeps the interpreter's lock
 
 
 def listen() -> None:
     """From now on note who asks to be told. Before any package is imported."""
-    import threading  # noqa: F401 - here, so that it asks before we listen
+    import threading  # here, so that it asks before we listen
 
     if _asked or _MUST_BE_HEARD in sys.modules:
         return
+    main: typing.Any = threading.main_thread()
+    if hasattr(main, "_native_id"):
+        _main.append(main)
     _asked.update((when, []) for when in _WHEN)
     ask = os.register_at_fork
 
@@ -57,8 +61,7 @@ def fork() -> int:
         pid = _forked()
     finally:
         _tell(_asked["after_in_child" if pid == 0 else "after_in_parent"])
-    if pid == 0:
-        _renumber(sys.modules["threading"])
+    _renumber(pid or os.getpid())
     return pid
 
 
@@ -68,11 +71,8 @@ def fork_unheard() -> int:
 
 
 def _forked() -> int:
-    pid: int = _libc.fork()
-    if pid < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, "fork: " + os.strerror(code))
-    return pid
+    pid: int = _fork()
+    return pid if pid >= 0 else os.fork()  # which says why it cannot
 
 
 def _tell(hooks: typing.Iterable[typing.Callable[[], object]]) -> None:
@@ -83,8 +83,11 @@ def _tell(hooks: typing.Iterable[typing.Callable[[], object]]) -> None:
             pass
 
 
-def _renumber(threading: typing.Any) -> None:
-    """Have the one thread know the number that the kernel has given it anew."""
-    renumber = getattr(threading.main_thread(), "_set_native_id", None)
-    if renumber is not None:
-        renumber()
+def _renumber(number: int) -> None:
+    """Have the one thread know the number that the kernel has given it anew.
+
+    The parent takes its child's: it asks for none, and its next child often has that number, too.
+    """
+    for main in _main:
+        if main._native_id != number:
+            main._native_id = number

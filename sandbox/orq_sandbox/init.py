@@ -31,7 +31,7 @@ import typing
 
 from orq_sandbox import forks, kernel, wire
 from orq_sandbox.ahead import Ahead
-from orq_sandbox.child import Channel, Place, become_step, confess, reset_signals
+from orq_sandbox.child import Channel, Place, become_step, becoming, confess, reset_signals
 
 __all__ = ["Init", "run_alone", "serve"]
 
@@ -100,6 +100,8 @@ class Init:
         self._orders = wire.Decoder(longest)
         self._work = ""
         self._step = self._pidfd = -1
+        self._ends: typing.Tuple[int, ...] = ()
+        self._first: typing.List[kernel.Call] = []
         self._next: typing.Optional[Channel] = None
         self._about: typing.Optional[bytes] = None
         self._wait_status = 0
@@ -131,10 +133,11 @@ class Init:
 
     def _fork_step(self, rooms: typing.Tuple[str, str], channel: Channel) -> None:
         self._wait_status = self._cpu_microseconds = self._peak_kib = 0
-        me = os.getpid()
+        if tuple(channel) != self._ends:  # mostly they are where those of the last step were
+            self._ends, self._first = tuple(channel), becoming(channel, os.getpid())
         step = forks.fork()
         if step == 0:
-            become_step(self._place, rooms, channel, me, self._json)
+            become_step(self._place, rooms, channel, self._first, self._json)
         self._step, self._work = step, rooms[0]
         self._pidfd = kernel.open_pidfd(step)
         for descriptor in (channel.request, channel.result, channel.stdout, channel.stderr):

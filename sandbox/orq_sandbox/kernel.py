@@ -10,10 +10,13 @@ import struct
 import typing
 
 __all__ = [
+    "Call",
     "adopt_orphans",
+    "becoming",
     "children",
     "descendants",
     "die_with_parent",
+    "make",
     "open_pidfd",
     "receive_with_descriptors",
     "rights",
@@ -26,6 +29,10 @@ _NUMBER = struct.Struct("i")
 _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _SIGKILL = int(signal.SIGKILL)
+_FREE = 64
+
+Call = typing.Tuple[typing.Optional[int], typing.Any, typing.Tuple[int, ...]]
+"""What a call must give, if that matters; the C library's function; and its arguments."""
 
 
 def _checked(result: int, what: str) -> int:
@@ -35,15 +42,40 @@ def _checked(result: int, what: str) -> int:
     return result
 
 
-def die_with_parent(parent: typing.Optional[int] = None) -> None:
+def die_with_parent() -> None:
     """Have the kernel SIGKILL this process when the thread that forked it ends.
 
-    Exits at once when the parent, if the caller knew its process id before the fork, is gone. A
-    change of user ids undoes it; the seal forbids any other signal, so nothing else can.
+    A change of user ids undoes it; the seal forbids any other signal, so nothing else can.
     """
     _checked(_prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0), "PR_SET_PDEATHSIG")
-    if parent is not None and os.getppid() != parent:
-        os._exit(1)
+
+
+def becoming(ends: typing.Sequence[int], parent: int, inherited: int) -> typing.List[Call]:
+    """What makes a forked process one of its own, for `make`: it dies with its parent, and leads a
+    session. It has the `ends` as its descriptors from 1 on, and hands down those to `inherited`.
+
+    Numbers below `_FREE` may be another's by then, but for the ends themselves.
+    """
+    calls: list = [
+        (0, _prctl, (_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)),
+        (parent, _libc.getppid, ()),
+        (None, _libc.setsid, ()),  # an error in who leads one already
+    ]
+    if min(ends) <= len(ends):  # one stands where another must go
+        aside = [number for number in range(len(ends) + 1, _FREE) if number not in ends]
+        calls += [(to, _libc.dup3, (end, to, os.O_CLOEXEC)) for end, to in zip(ends, aside)]
+        ends = aside[: len(ends)]
+    for to, end in enumerate(ends, 1):
+        calls.append((to, _libc.dup3, (end, to, 0 if to <= inherited else os.O_CLOEXEC)))
+    return calls
+
+
+def make(calls: typing.Iterable[Call]) -> None:
+    """Make calls one after another. Raises OSError at the first that does not give what it must."""
+    for gives, function, words in calls:
+        result = function(*words)
+        if result != gives and gives is not None:
+            raise OSError(ctypes.get_errno(), "a call gave %d in place of %d" % (result, gives))
 
 
 def adopt_orphans() -> None:

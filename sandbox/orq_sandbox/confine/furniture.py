@@ -14,6 +14,7 @@ import typing
 
 from orq_sandbox.confine import mounts
 from orq_sandbox.confine.rooms import OWN, ROOM, SHARED, TEMPORARY
+from orq_sandbox.confine.stages import Stage
 from orq_sandbox.confine.syscalls import Call, make, ready
 
 __all__ = ["Furniture"]
@@ -61,19 +62,20 @@ class Furniture:
         self._files = [path for path in self._covered if not os.path.isdir(path)]
         self._shows = [mounts.run_bind("", path, whole=True) for path in self._covered]
         self._at_last = ready("chdir", os.fsencode(OWN[0]))
-        self._whole = [*self._calls, self._at_last]
 
-    def set_up(self) -> None:
-        """In init, in a mount namespace of its own: mount it all and go there. Raises OSError."""
-        if not self._covered:
-            make(self._whole)
-            return
+    def stage(self, name: str) -> Stage:
+        """In init, in a mount namespace of its own: mounts it all and goes there."""
+        if self._covered:
+            return name, self._set_up, None
+        return name, make, [*self._calls, self._at_last]
+
+    def _set_up(self, _: None) -> None:
         held = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in self._covered]
         make(self._calls)
         for path in self._files:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
         last = []
-        for descriptor, (gives, (number, _, *words)) in zip(held, self._shows):
+        for descriptor, (gives, (number, __, *words)) in zip(held, self._shows):
             last.append((gives, (number, b"/proc/self/fd/%d" % descriptor, *words)))
         last.append(self._at_last)
         make(last)

@@ -6,34 +6,51 @@ to name its init in such calls; but some name all processes of a user, `setprior
 
 from __future__ import annotations
 
+import ctypes
 import os
 import typing
 
-from orq_sandbox.confine.syscalls import call
+from orq_sandbox.confine.syscalls import Call, call, make, ready
 
-__all__ = ["Standing", "read"]
+__all__ = ["Standing"]
 
-_LONGEST = 1 << 14
+_LIMITS = 16
+_LIMIT_BYTES = 16
+_PARAMETER_BYTES = 8
+_MASK_BYTES = 128
 _OF_A_PROCESS = 1  # IOPRIO_WHO_PROCESS
 
-Standing = typing.Tuple[object, ...]
 
+class Standing:
+    """This process's limits, priorities and processors, as they are when this is made."""
 
-def read(proc: int) -> Standing:
-    """This process's limits, priorities and processors. `proc`: a /proc in which it is.
+    def __init__(self) -> None:
+        """Raises OSError."""
+        self._seen = ctypes.create_string_buffer(
+            _LIMITS * _LIMIT_BYTES + _PARAMETER_BYTES + _MASK_BYTES
+        )
+        self._calls = list(self._reading())
+        make(self._calls)
+        self._first = self._seen.raw
 
-    Raises OSError.
-    """
-    descriptor = os.open("self/limits", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-    try:
-        limits = os.read(descriptor, _LONGEST)
-    finally:
-        os.close(descriptor)
-    return (
-        limits,
-        os.getpriority(os.PRIO_PROCESS, 0),
-        os.sched_getscheduler(0),
-        os.sched_getparam(0).sched_priority,
-        call("ioprio_get", _OF_A_PROCESS, 0),
-        os.sched_getaffinity(0),
-    )
+    def has_changed(self) -> bool:
+        """Whether anything of that is otherwise in this process, a child's child. Raises OSError
+        where it can be neither read nor be the same.
+        """
+        make(self._calls)
+        return self._seen.raw != self._first
+
+    def _reading(self) -> typing.Iterator[Call]:
+        for question in (
+            ("getpriority", os.PRIO_PROCESS, 0),
+            ("ioprio_get", _OF_A_PROCESS, 0),
+            ("sched_getscheduler", 0),
+        ):
+            yield ready(*question, gives=call(*question))
+        place = ctypes.addressof(self._seen)
+        for number in range(_LIMITS):
+            yield ready("prlimit64", 0, number, None, place)
+            place += _LIMIT_BYTES
+        yield ready("sched_getparam", 0, place)
+        place += _PARAMETER_BYTES
+        yield ready("sched_getaffinity", 0, _MASK_BYTES, place, gives=None)  # how many bytes it is

@@ -37,12 +37,12 @@ from orq_sandbox.confine import (
     root,
     seccomp,
     shepherd,
-    standing,
 )
 from orq_sandbox.confine.furniture import Furniture
 from orq_sandbox.confine.identity import become
 from orq_sandbox.confine.rooms import OWN, Rooms, are_full
 from orq_sandbox.confine.stages import Stages
+from orq_sandbox.confine.standing import Standing
 from orq_sandbox.confine.syscalls import call, make
 from orq_sandbox.confine.vows import LOWEST_HELD, Vows
 
@@ -82,18 +82,21 @@ class NamespacesWall:
         self._mount_namespace = _held("/proc/self/ns/mnt", os.O_RDONLY)
         self._proc = _held("/proc", os.O_PATH | os.O_DIRECTORY)
         self._of_run = _unshares(policy, interface)[1]
-        self._leaving = namespaces.leaving(
+        self._standing: typing.Optional[Standing] = None
+        # the same for all runs
+        mounting = Furniture(policy, has_large_pages=shelf[1]).stage("run: mounts")
+        unsharing = ("run: unshare mount ipc", namespaces.unshare, self._of_run)
+        self._settling = stages.program([unsharing, mounting])
+        leaving = namespaces.leaving(
             self._mount_namespace, _aside(namespaces.open_last_pid()), self._of_run
         )
-        self._standing: standing.Standing = ()
-        # the same for all runs
-        self._furniture = Furniture(policy, has_large_pages=shelf[1])
-        self._vows = Vows(policy, interface, self._proc, list(self._opened_rules()))
+        self._renewal = stages.program([("run: renew", make, leaving), mounting])
+        self._vows = Vows(policy, stages, interface, self._proc, list(self._opened_rules()))
         self.is_all_disk_ours = not policy.get("writable")
 
     def fork_init(self) -> int:
         """Fork an init: 0 in it; here its process id as the zygote sees it. Raises `WallError`."""
-        self._standing = self._standing or standing.read(self._proc)
+        self._standing = self._standing or Standing()
         with self.stages("run: unshare pid"):
             namespaces.unshare(namespaces.NEW_PID)
         pid = -1
@@ -111,10 +114,7 @@ class NamespacesWall:
     def settle_init(self, run: Mapping) -> Rooms:
         """In init: its own mounts and ipc, the run's folders. Raises `WallError`."""
         del run  # all its folders are the policy's
-        with self.stages("run: unshare mount ipc"):
-            namespaces.unshare(self._of_run)
-        with self.stages("run: mounts"):
-            self._furniture.set_up()
+        self._settling.go()
         return self.own_rooms
 
     def renew_init(self, run: Mapping) -> Rooms:
@@ -125,11 +125,9 @@ class NamespacesWall:
         its init hands down.
         """
         del run
-        if standing.read(self._proc) != self._standing:
+        if self._standing is None or self._standing.has_changed():
             raise RuntimeError("a run has changed its init")
-        with self.stages("run: renew"):
-            make(self._leaving)
-            self._furniture.set_up()
+        self._renewal.go()
         return self.own_rooms
 
     def is_disk_full(self) -> bool:
@@ -141,7 +139,7 @@ class NamespacesWall:
 
         Raises `WallError`.
         """
-        self._vows.take(self.stages, run, keep)
+        self._vows.take(run, keep)
 
     def kill_everything(self, step: int) -> None:
         """In init: SIGKILL every process of the run but init. Does not wait for them."""
