@@ -11,7 +11,7 @@ import sys
 import time
 import typing
 
-from orq_sandbox import direct, encode, later, wire
+from orq_sandbox import direct, encode, kernel, later, wire
 from orq_sandbox.ahead import Ahead
 from orq_sandbox.failure import Refusal, clip, describe, limit_of
 
@@ -259,11 +259,7 @@ def _company(theirs: resource.struct_rusage) -> bytes:
     """Whether nothing that this process started can be left: the outcome need not wait for it."""
     if theirs.ru_minflt:  # it has buried a child
         return wire.IN_COMPANY
-    try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return wire.ALONE
-    return wire.IN_COMPANY
+    return wire.IN_COMPANY if kernel.has_children() else wire.ALONE
 
 
 def _usage(mine: resource.struct_rusage, theirs: resource.struct_rusage) -> dict:

@@ -22,9 +22,19 @@ from orq_sandbox.answer import Files, answer, send
 from orq_sandbox.failure import clip
 from orq_sandbox.receive import receive
 
-__all__ = ["draw_anew", "serve"]
+__all__ = ["get_ready", "serve"]
 
 _MT19937_WORDS = 624
+_TIMES = 10
+_PARKED = wire.frame(wire.PARKED)
+
+
+def get_ready(json: typing.Any) -> None:
+    """In a zygote: what each child does in its own life, as far as nothing of that can be seen."""
+    rehearsal.get_ready(json)
+    for _ in range(_TIMES):
+        _draw_anew()
+        _flush()
 
 
 def serve(
@@ -45,10 +55,10 @@ def serve(
     if ahead is None:
         ahead = Ahead(rooms)
     if is_spare:
-        rehearsal.warm_up(json, rooms, ahead, lambda: not rehearsal.is_awaited(request))
-    draw_anew()
+        rehearsal.warm_up(json, rooms, ahead, request)
+    _draw_anew()
     mark = request.fileno()
-    send(mark, wire.frame(wire.PARKED))
+    send(mark, _PARKED)
     files = Files()
     ahead.bind()
     frame = receive(request, files, ahead, json)
@@ -71,7 +81,7 @@ def serve(
     os._exit(0)
 
 
-def draw_anew() -> None:
+def _draw_anew() -> None:
     """Children of one zygote must not draw the same numbers; `random` sees to itself."""
     numpy: typing.Any = sys.modules.get("numpy")
     if numpy is not None and "numpy.random" in sys.modules:

@@ -151,7 +151,7 @@ class Init:
         kill_at = None
         while self._about is None:
             wait = None if kill_at is None else max(0.0, (kill_at - time.monotonic()) * 1000)
-            ready = [number for number, _ in poll.poll(wait)]
+            ready = dict(poll.poll(wait))
             if self._status.fileno() in ready:  # first: a KEEP was sent before the step could end
                 for kind, body in self._heard():
                     if kind == wire.KEEP:
@@ -195,13 +195,12 @@ class Init:
         self._is_alone = False
         self._wall.kill_everything(self._step)
         patience = time.monotonic() + _KILL_PATIENCE_SECONDS
-        select.select([self._pidfd], [], [], _KILL_PATIENCE_SECONDS)
+        select.select((self._pidfd,), (), (), _KILL_PATIENCE_SECONDS)
         while time.monotonic() < patience:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
+            if not kernel.has_children():
                 self._is_alone = True
                 return
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
             if pid == 0:  # somebody lives: an orphan that came to us, or one that is dying
                 self._kill_children()
                 select.select([], [], [], _POLL_SECONDS)  # nothing tells us when it is dead

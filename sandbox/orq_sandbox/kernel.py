@@ -16,6 +16,7 @@ __all__ = [
     "children",
     "descendants",
     "die_with_parent",
+    "has_children",
     "make",
     "open_pidfd",
     "receive_with_descriptors",
@@ -28,6 +29,8 @@ _NR_PIDFD_OPEN = 434  # the same number on every architecture since Linux 5.3
 _NUMBER = struct.Struct("i")
 _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
+_waitid = _libc.waitid
+_ANY_CHILD = (int(os.P_ALL), 0, None, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 _SIGKILL = int(signal.SIGKILL)
 _FREE = 64
 
@@ -88,6 +91,11 @@ def open_pidfd(pid: int) -> int:
     return _checked(_libc.syscall(_NR_PIDFD_OPEN, pid, 0), "pidfd_open")
 
 
+def has_children() -> bool:
+    """Whether this process has a child, dead or alive. (`os.waitid` says no by an exception.)"""
+    return int(_waitid(*_ANY_CHILD)) == 0
+
+
 def children() -> list[int]:
     """The process ids of this process's children, adopted ones included."""
     mine = os.getpid()
@@ -134,7 +142,7 @@ def receive_with_descriptors(
     for level, kind, body in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             whole = len(body) - len(body) % _NUMBER.size
-            numbers += [one for (one,) in _NUMBER.iter_unpack(body[:whole])]
+            numbers += memoryview(body)[:whole].cast("i")
     return message, numbers
 
 
