@@ -17,14 +17,27 @@ import sys
 import typing
 
 from orq_sandbox import ahead, confine, harness, kernel
+from orq_sandbox.harness import serve as serve_request
 
-__all__ = ["Channel", "Place", "become_step", "becoming", "confess", "get_ready", "reset_signals"]
+__all__ = [
+    "Channel",
+    "Place",
+    "become_step",
+    "confess",
+    "get_ready",
+    "locking",
+    "reset_signals",
+    "serving",
+]
 
 _REQUEST = 3
 _RESULT = 4
 _NOWHERE = ("/", "/")
 _TIMES = 10
+_socket: typing.Any = socket.SocketType
 _UNIX, _STREAM = int(socket.AF_UNIX), int(socket.SOCK_STREAM)  # members of an enum are slow
+
+Serve = typing.Callable[[socket.socket], None]
 
 
 class Channel:
@@ -76,42 +89,48 @@ def reset_signals() -> None:
             signal.signal(number, _STARTING_HANDLERS.get(number, signal.SIG_DFL))
 
 
-def becoming(channel: Channel, init: int) -> typing.List[kernel.Call]:
-    """What a step of this `init` does first; the wall closes all but its ends, and 0 is empty."""
-    ends = (channel.stdout, channel.stderr, channel.request, channel.result)
-    return kernel.becoming(ends, init, inherited=2)
+def locking(place: Place, channel: Channel, init: int) -> typing.List[confine.Stage]:
+    """What makes a process that this `init` forks a step; of descriptors it keeps its ends."""
+    ends = (channel.stdout, channel.stderr, channel.request, channel.result)  # 0 is empty
+    own = ("step: its own", kernel.make, kernel.becoming(ends, init, inherited=2))
+    return [own, *place.wall.locking(place.run, (_REQUEST, _RESULT))]
 
 
-def become_step(
-    place: Place,
-    rooms: typing.Tuple[str, str],
-    channel: Channel,
-    first: typing.List[kernel.Call],
-    json: typing.Any,
-) -> None:
-    """Do what is to be done `first`, give everything up, serve. Never returns."""
-    try:
-        kernel.make(first)
-        if not _printers:
-            _show_printers()
-        place.wall.lock_step(place.run, (_REQUEST, _RESULT))
-        # of the class that `socket.socket` is made from, and with nothing left to ask for
-        request: typing.Any = socket.SocketType(_UNIX, _STREAM, 0, _REQUEST)
-        if place.become is not None:
-            place.become(request, _RESULT, rooms)
-        is_all_ours = place.wall.is_all_disk_ours
-        harness.serve(
+def serving(place: Place, rooms: typing.Tuple[str, str], json: typing.Any) -> Serve:
+    """What a step does when it is locked, with its request's socket. Never returns."""
+    is_all_disk_ours = place.wall.is_all_disk_ours
+    ahead, become, is_spare = place.ahead, place.become, place.is_spare
+
+    def serve(request: socket.socket) -> None:
+        if become is not None:
+            become(request, _RESULT, rooms)
+        serve_request(
             request,
             _RESULT,
             json,
             rooms,
-            place.ahead,
-            is_spare=place.is_spare,
-            is_all_disk_ours=is_all_ours,
+            ahead,
+            is_spare=is_spare,
+            is_all_disk_ours=is_all_disk_ours,
         )
+
+    return serve
+
+
+def become_step(lock: typing.Callable[[], None], serve: Serve, stderr: int) -> None:
+    """Give everything up, and serve. Never returns.
+
+    No other run's process has been here: whatever name is looked up is copied for this one alone.
+    """
+    try:
+        lock()
+        if not _printers:
+            _show_printers()
+        # of the class that `socket.socket` is made from, and with nothing left to ask for
+        serve(_socket(_UNIX, _STREAM, 0, _REQUEST))
     except BaseException as error:  # nothing may run on in a copy of the zygote
         confess(2, error)
-        confess(channel.stderr, error)
+        confess(stderr, error)
     finally:
         os._exit(125)
 

@@ -59,9 +59,10 @@ def fork() -> int:
     pid = -1
     try:
         pid = _forked()
-    finally:
-        _tell(_asked["after_in_child" if pid == 0 else "after_in_parent"])
-    _renumber(pid or os.getpid())
+    finally:  # parent and child take the same way: the child's code is fitted by then
+        mine = os.getpid()
+        _tell(_asked["after_in_parent" if pid else "after_in_child"])
+        _renumber(pid or mine)
     return pid
 
 

@@ -16,25 +16,36 @@ import socket
 import sys
 import typing
 
-from orq_sandbox import rehearsal, wire
+from orq_sandbox import wire
 from orq_sandbox.ahead import Ahead
 from orq_sandbox.answer import Files, answer, send
 from orq_sandbox.failure import clip
 from orq_sandbox.receive import receive
+from orq_sandbox.rehearsal import get_ready as get_rehearsed
+from orq_sandbox.rehearsal import warm_up
 
 __all__ = ["get_ready", "serve"]
 
 _MT19937_WORDS = 624
 _TIMES = 10
+_NOWHERE = ("/", "/")
 _PARKED = wire.frame(wire.PARKED)
 
 
 def get_ready(json: typing.Any) -> None:
     """In a zygote: what each child does in its own life, as far as nothing of that can be seen."""
-    rehearsal.get_ready(json)
+    canned = get_rehearsed(json)
     for _ in range(_TIMES):
-        _draw_anew()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            line: typing.Any = socket.SocketType(ours.family, ours.type, 0, ours.detach())
+            ahead = canned.expected()
+            _park(line, line.fileno(), json, _NOWHERE, ahead, is_spare=True)
+            theirs.sendall(canned.line.frame)
+            receive(line, Files(), ahead, json)
+            line.close()
         _flush()
+    canned.forget()
 
 
 def serve(
@@ -52,15 +63,9 @@ def serve(
     `ahead`: what was prepared for the step before this process was there. A spare that has time
     before its request serves one of our own first: the pages that it touches are its own by then.
     """
-    if ahead is None:
-        ahead = Ahead(rooms)
-    if is_spare:
-        rehearsal.warm_up(json, rooms, ahead, request)
-    _draw_anew()
-    mark = request.fileno()
-    send(mark, _PARKED)
-    files = Files()
-    ahead.bind()
+    mark, files = request.fileno(), Files()
+    ahead = ahead or Ahead(rooms)
+    _park(request, mark, json, rooms, ahead, is_spare=is_spare)
     frame = receive(request, files, ahead, json)
     if frame is None:  # a spare that is not needed any more
         os._exit(0)
@@ -81,19 +86,32 @@ def serve(
     os._exit(0)
 
 
+def _park(
+    request: socket.socket,
+    mark: int,
+    json: typing.Any,
+    rooms: typing.Tuple[str, str],
+    ahead: Ahead,
+    *,
+    is_spare: bool,
+) -> None:
+    if is_spare:
+        warm_up(json, rooms, ahead, request)
+    if "numpy.random" in sys.modules:
+        _draw_anew()
+    send(mark, _PARKED)
+    ahead.bind()
+
+
 def _draw_anew() -> None:
     """Children of one zygote must not draw the same numbers; `random` sees to itself."""
     numpy: typing.Any = sys.modules.get("numpy")
-    if numpy is not None and "numpy.random" in sys.modules:
-        try:  # what `seed` would come to, and a third less of memory that is written to
-            state = numpy.frombuffer(os.urandom(4 * _MT19937_WORDS), numpy.uint32)
-            numpy.random.set_state(("MT19937", state, _MT19937_WORDS))
-        except Exception:  # a package may have put another generator there
+    try:  # what `seed` would come to, and a third less of memory that is written to
+        state = numpy.frombuffer(os.urandom(4 * _MT19937_WORDS), numpy.uint32)
+        numpy.random.set_state(("MT19937", state, _MT19937_WORDS))
+    except Exception:  # a package may have put another generator there
+        if numpy is not None:
             numpy.random.seed()
-    uuid: typing.Any = sys.modules.get("uuid")
-    if uuid is not None:  # the C library's state for `uuid1` was copied by the fork
-        node = int.from_bytes(os.urandom(6), "big") | 1 << 40  # nobody's address: RFC 9562
-        vars(uuid).update(_generate_time_safe=None, _node=node)
 
 
 def _exit_status(wish: SystemExit) -> int:

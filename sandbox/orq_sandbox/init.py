@@ -31,7 +31,8 @@ import typing
 
 from orq_sandbox import forks, kernel, wire
 from orq_sandbox.ahead import Ahead
-from orq_sandbox.child import Channel, Place, become_step, becoming, confess, reset_signals
+from orq_sandbox.child import Channel, Place, become_step, confess, locking, reset_signals, serving
+from orq_sandbox.confine import Program
 
 __all__ = ["Init", "run_alone", "serve"]
 
@@ -101,7 +102,7 @@ class Init:
         self._work = ""
         self._step = self._pidfd = -1
         self._ends: typing.Tuple[int, ...] = ()
-        self._first: typing.List[kernel.Call] = []
+        self._lock: typing.Callable[[], None]
         self._next: typing.Optional[Channel] = None
         self._about: typing.Optional[bytes] = None
         self._wait_status = 0
@@ -134,10 +135,14 @@ class Init:
     def _fork_step(self, rooms: typing.Tuple[str, str], channel: Channel) -> None:
         self._wait_status = self._cpu_microseconds = self._peak_kib = 0
         if tuple(channel) != self._ends:  # mostly they are where those of the last step were
-            self._ends, self._first = tuple(channel), becoming(channel, os.getpid())
+            self._ends = tuple(channel)
+            stages = locking(self._place, channel, os.getpid())
+            self._lock = Program(stages).go
+        lock, serve = self._lock, serving(self._place, rooms, self._json)
+        become, stderr = become_step, channel.stderr  # now: behind the fork each step looks it up
         step = forks.fork()
         if step == 0:
-            become_step(self._place, rooms, channel, self._first, self._json)
+            become(lock, serve, stderr)
         self._step, self._work = step, rooms[0]
         self._pidfd = kernel.open_pidfd(step)
         for descriptor in (channel.request, channel.result, channel.stdout, channel.stderr):

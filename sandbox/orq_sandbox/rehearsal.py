@@ -24,7 +24,7 @@ from orq_sandbox.ahead import Ahead
 from orq_sandbox.answer import Files, answer
 from orq_sandbox.receive import receive
 
-__all__ = ["get_ready", "warm_up"]
+__all__ = ["Canned", "get_ready", "warm_up"]
 
 _INTEGERS = "list[int]" if sys.version_info >= (3, 9) else "list"
 _PLAIN = "def f(n: int, xs: %s = []) -> int:\n    return n\n" % _INTEGERS  # it is bound directly
@@ -34,6 +34,7 @@ _CANNED_SOURCES = (
     "from typing import Sequence\ndef f(n: 'int', xs: Sequence[int]) -> int:\n    return n\n",
 )
 _ABOUT = {"file": None, "source": None, "function": "f", "roots": [], "environ": {}}
+_NAME = "canned"
 _NOWHERE = ("/", "/")
 _INPUTS = {"n": 1, "xs": [1, 2]}
 _TIMES = 10  # so often a function is called before the interpreter has fitted its code to it
@@ -42,25 +43,18 @@ _PEEK = int(socket.MSG_PEEK)
 _ready: list = []  # a zygote's, for its children
 
 
-def get_ready(json: typing.Any) -> None:
-    """In a zygote: do what each child would have to do, for memory that is written to is dear."""
+def get_ready(json: typing.Any) -> Canned:
+    """In a zygote: do what each child would have to do, for memory that is written to is dear.
+
+    The request that its children will rehearse with.
+    """
     told = _told(json)
     whole = [_whole(json, source) for source in _CANNED_SOURCES]
+    for _ in range(_TIMES):
+        for canned in (*whole, told):
+            _rehearse(json, _NOWHERE, canned)
     _ready[:] = [told]
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        line: typing.Any = socket.SocketType(ours.family, ours.type, 0, ours.detach())
-        for _ in range(_TIMES):
-            for canned in whole:
-                _rehearse(json, _NOWHERE, canned)
-            ahead = Ahead(_NOWHERE)
-            ahead.rehearse(_ABOUT, load.Module(types.ModuleType("canned"), told.code))
-            warm_up(json, _NOWHERE, ahead, line)
-            del sys.modules["canned"]
-            ahead.bind()
-            theirs.sendall(told.line.frame)
-            receive(line, Files(), ahead, json)
-        line.close()
+    return told
 
 
 def warm_up(
@@ -84,30 +78,38 @@ class _Line:
         return self.frame, [], 0, None
 
 
-class _Canned:
+class Canned:
     """A request; with `code`, one for a step that is expected, and whose code this is."""
 
     def __init__(self, frame: bytes, code: typing.Any = None) -> None:
         self.line, self.code = _Line(frame), code
 
+    def expected(self) -> Ahead:
+        """As a process knows its step before that request is there."""
+        ahead = Ahead(_NOWHERE)
+        ahead.rehearse(_ABOUT, load.Module(types.ModuleType(_NAME), self.code))
+        return ahead
 
-def _told(json: typing.Any) -> _Canned:
-    return _Canned(_frame(json, {"inputs": _INPUTS}), load.compiled(_PLAIN))
+    def forget(self) -> None:
+        """Undo what that left in the caches of this process."""
+        sys.modules.pop(_NAME, None)
 
 
-def _whole(json: typing.Any, source: str) -> _Canned:
-    return _Canned(_frame(json, {**_ABOUT, "source": source, "inputs": _INPUTS}))
+def _told(json: typing.Any) -> Canned:
+    return Canned(_frame(json, {"inputs": _INPUTS}), load.compiled(_PLAIN))
+
+
+def _whole(json: typing.Any, source: str) -> Canned:
+    return Canned(_frame(json, {**_ABOUT, "source": source, "inputs": _INPUTS}))
 
 
 def _frame(json: typing.Any, request: dict) -> bytes:
     return bytes(wire.SEAL_BYTES) + encode.PLAIN + json.dumps(request)
 
 
-def _rehearse(json: typing.Any, rooms: typing.Tuple[str, str], canned: _Canned) -> None:
+def _rehearse(json: typing.Any, rooms: typing.Tuple[str, str], canned: Canned) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    ahead = Ahead(rooms)
-    if canned.code is not None:
-        ahead.rehearse(_ABOUT, load.Module(types.ModuleType("canned"), canned.code))
+    ahead = Ahead(rooms) if canned.code is None else canned.expected()
     line = typing.cast("socket.socket", canned.line)
     frame = receive(line, Files(), ahead, json) or b""
     answer(json, frame, nowhere, rooms[1], Files(), ahead)

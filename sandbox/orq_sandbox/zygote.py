@@ -43,6 +43,7 @@ def serve(
     control = socket.socket(fileno=control_number)
     control.set_inheritable(False)
     failed = _preload(preload)
+    _part_uuids()
     kernel.adopt_orphans()
     child.reset_signals()
     waker = _hear_of_deaths()
@@ -86,6 +87,7 @@ def _settle(json: typing.Any, wall: confine.Wall) -> None:
     """
     _preload(_USUAL)
     _preload_uuid()
+    _part_uuids()
     try:
         later.part("bind")
         child.get_ready(json, wall.own_rooms)
@@ -104,6 +106,15 @@ def _preload_uuid() -> None:
     sys.modules["_uuid"] = typing.cast("typing.Any", None)  # for `import` it is not there
     _preload(["uuid"])
     del sys.modules["_uuid"]
+
+
+def _part_uuids() -> None:
+    """Have each child draw a node of its own for `uuid1`: nobody's address, and no library's state
+    that a fork copies.
+    """
+    uuid: typing.Any = sys.modules.get("uuid")
+    if uuid is not None:
+        vars(uuid).update(_generate_time_safe=None, _GETTERS=[], _node=None, _last_timestamp=None)
 
 
 def _preload(names: typing.Sequence[str]) -> typing.Dict[str, str]:

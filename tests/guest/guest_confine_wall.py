@@ -123,7 +123,7 @@ class Namespaces(Wall):
             reader, writer = os.pipe()
             if wall.fork_init() == 0:
                 wall.settle_init({})
-                wall.lock_step({}, [writer])
+                wall.stages.program(wall.locking({}, [writer])).go()
                 said = os.read(os.open(path, os.O_RDONLY), 100)
                 try:
                     os.open(path, os.O_WRONLY)

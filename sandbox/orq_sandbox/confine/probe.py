@@ -71,7 +71,7 @@ def _be_init(wall: Wall, policy: Mapping, run: Mapping, writer: int) -> None:
 
 def _be_step(wall: Wall, rooms: Rooms, policy: Mapping, run: Mapping, writer: int) -> None:
     os.setsid()
-    wall.lock_step(run, [writer])
+    wall.stages.program(wall.locking(run, [writer])).go()
     for name, attack in _canaries(policy):
         try:
             attack()

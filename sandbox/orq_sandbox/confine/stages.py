@@ -10,7 +10,7 @@ import time
 import types
 import typing
 
-__all__ = ["Program", "Stages", "WallError"]
+__all__ = ["Program", "Stage", "Stages", "WallError"]
 
 Stage = typing.Tuple[str, typing.Callable[[typing.Any], None], typing.Any]
 """Its name, what does it, and with what argument."""

@@ -26,7 +26,7 @@ import typing
 from orq_sandbox import forks, kernel
 from orq_sandbox.confine import capabilities, landlock, limits, rooms, root, seccomp, shepherd
 from orq_sandbox.confine.identity import become, require_readable
-from orq_sandbox.confine.stages import Stages
+from orq_sandbox.confine.stages import Stage, Stages
 from orq_sandbox.confine.syscalls import close_all_but
 
 __all__ = ["LandlockWall", "enter"]
@@ -84,27 +84,32 @@ class LandlockWall:
         """False: the run's folders are on a disk of the host's, and no size is theirs."""
         return False
 
-    def lock_step(self, run: Mapping, keep: typing.Iterable[int] = ()) -> None:
-        """In the step, last, a session leader: give everything up.
-
-        Closes all descriptors but 0, 1, 2 and `keep`. Raises `WallError`.
+    def locking(self, run: Mapping, keep: typing.Iterable[int] = ()) -> typing.List[Stage]:
+        """What a step, a session leader, does last: it gives everything up, and closes all
+        descriptors but 0, 1, 2 and `keep`.
         """
-        with self.stages("step: landlock"):
-            self._domain().enter()
-        with self.stages("step: descriptors"):
-            close_all_but([*_STANDARD, *keep])
-        with self.stages("step: limits"):
-            limits.apply({**self._policy.get("rlimits", {}), **run.get("rlimits", {})})
-            limits.bound_threads(self._threads)
-        with self.stages("step: lock filter"):
-            os.umask(_UMASK)
-            # the host is the same user: it must see what the step holds open, to count it. Other
-            # runs do not: their domains are not around this one
-            if self._policy.get("run_uid") is None:
-                capabilities.set_dumpable(value=True)
-            seccomp.install(
-                self._lock or seccomp.lock(has_namespaces=False, only_signal=os.getpid())
-            )
+        return [
+            ("step: landlock", self._bind, None),
+            ("step: descriptors", close_all_but, [*_STANDARD, *keep]),
+            ("step: limits", self._limit, run.get("rlimits", {})),
+            ("step: lock filter", self._filter, None),
+        ]
+
+    def _bind(self, _: None) -> None:
+        self._domain().enter()
+
+    def _limit(self, quantities: Mapping) -> None:
+        limits.apply({**self._policy.get("rlimits", {}), **quantities})
+        limits.bound_threads(self._threads)
+
+    def _filter(self, _: None) -> None:
+        os.umask(_UMASK)
+        # the host is the same user: it must see what the step holds open, to count it. Other
+        # runs do not: their domains are not around this one
+        if self._policy.get("run_uid") is None:
+            capabilities.set_dumpable(value=True)
+        lock = self._lock or seccomp.lock(has_namespaces=False, only_signal=os.getpid())
+        seccomp.install(lock)
 
     def kill_everything(self, step: int) -> None:
         """In init: SIGKILL the step's process group, which nothing can have left."""

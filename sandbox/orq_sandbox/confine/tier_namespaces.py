@@ -41,7 +41,7 @@ from orq_sandbox.confine import (
 from orq_sandbox.confine.furniture import Furniture
 from orq_sandbox.confine.identity import become
 from orq_sandbox.confine.rooms import OWN, Rooms, are_full
-from orq_sandbox.confine.stages import Stages
+from orq_sandbox.confine.stages import Stage, Stages
 from orq_sandbox.confine.standing import Standing
 from orq_sandbox.confine.syscalls import call, make
 from orq_sandbox.confine.vows import LOWEST_HELD, Vows
@@ -91,7 +91,7 @@ class NamespacesWall:
             self._mount_namespace, _aside(namespaces.open_last_pid()), self._of_run
         )
         self._renewal = stages.program([("run: renew", make, leaving), mounting])
-        self._vows = Vows(policy, stages, interface, self._proc, list(self._opened_rules()))
+        self._vows = Vows(policy, interface, self._proc, list(self._opened_rules()))
         self.is_all_disk_ours = not policy.get("writable")
 
     def fork_init(self) -> int:
@@ -134,12 +134,9 @@ class NamespacesWall:
         """In init: whether nothing more goes into the run's folders."""
         return are_full()
 
-    def lock_step(self, run: Mapping, keep: typing.Sequence[int] = ()) -> None:
-        """In the step, last: give everything up. Closes all descriptors but 0, 1, 2 and `keep`.
-
-        Raises `WallError`.
-        """
-        self._vows.take(run, keep)
+    def locking(self, run: Mapping, keep: typing.Sequence[int] = ()) -> typing.List[Stage]:
+        """What a step does last: it gives everything up, and closes all but 0, 1, 2 and `keep`."""
+        return self._vows.stages(run, keep)
 
     def kill_everything(self, step: int) -> None:
         """In init: SIGKILL every process of the run but init. Does not wait for them."""

@@ -7,7 +7,7 @@ import signal
 import typing
 
 from orq_sandbox.confine import limits, rooms
-from orq_sandbox.confine.stages import Stages
+from orq_sandbox.confine.stages import Stage, Stages
 from orq_sandbox.confine.syscalls import close_all_but
 from orq_sandbox.confine.tier_landlock import fork_bound
 
@@ -50,14 +50,21 @@ class ProcessWall:
         """False: the run's folders are on a disk of the host's, and no size is theirs."""
         return False
 
-    def lock_step(self, run: Mapping, keep: typing.Iterable[int] = ()) -> None:
-        """In the step, last: limits, and all descriptors closed but 0, 1, 2 and `keep`."""
-        with self.stages("step: descriptors"):
-            close_all_but([*_STANDARD, *keep])
-        with self.stages("step: limits"):
-            os.umask(_UMASK)
-            limits.apply({**self._policy.get("rlimits", {}), **run.get("rlimits", {})})
-            limits.bound_threads(limits.threads_now())
+    def locking(self, run: Mapping, keep: typing.Iterable[int] = ()) -> typing.List[Stage]:
+        """What a step does last: limits, and all descriptors closed but 0, 1, 2 and `keep`."""
+        return [
+            ("step: descriptors", close_all_but, [*_STANDARD, *keep]),
+            (
+                "step: limits",
+                self._limit,
+                {**self._policy.get("rlimits", {}), **run.get("rlimits", {})},
+            ),
+        ]
+
+    def _limit(self, quantities: Mapping) -> None:
+        os.umask(_UMASK)
+        limits.apply(quantities)
+        limits.bound_threads(limits.threads_now())
 
     def kill_everything(self, step: int) -> None:
         """In init: SIGKILL the step's process group. What left it, init must look for."""

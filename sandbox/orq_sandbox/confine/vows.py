@@ -16,7 +16,7 @@ import typing
 
 from orq_sandbox.confine import capabilities, landlock, limits, namespaces, seccomp
 from orq_sandbox.confine.rooms import OWN, SHARED
-from orq_sandbox.confine.stages import Stage, Stages
+from orq_sandbox.confine.stages import Stage
 from orq_sandbox.confine.syscalls import Call, closing, make, ready
 
 __all__ = ["LOWEST_HELD", "Vows"]
@@ -38,30 +38,24 @@ _FIRST_TO_DIE = b"1000"  # where memory is short: the step and what it started, 
 class Vows:
     """The same for all steps of a zygote, which makes them ready when its own limits stand."""
 
-    def __init__(
-        self, policy: Mapping, stages: Stages, interface: int, proc: int, rules: Rules
-    ) -> None:
+    def __init__(self, policy: Mapping, interface: int, proc: int, rules: Rules) -> None:
         """`proc`: a /proc that can be written to; `rules` as `landlock.Domain.add` takes them."""
-        self._stages = stages
         self._policy, self._landlock = policy, interface
         self._proc, self._rules = proc, rules
         self._files = dict(namespaces.maps(namespaces.INNER_ID, namespaces.INNER_ID))
         if os.access("/proc/" + _OOM_SCORE, os.F_OK):  # else a kernel that kills nobody
             self._files[_OOM_SCORE] = _FIRST_TO_DIE
         self._filter = seccomp.Program(seccomp.lock(has_namespaces=True))
-        self._usual = stages.program(self._staged(_USUAL))
+        self._usual = self._stages(_USUAL)
 
-    def take(self, run: Mapping, keep: typing.Sequence[int]) -> None:
-        """In the step: be held to them for good. Raises `WallError`."""
-        program = self._usual
-        if keep != _USUAL:
-            program = self._stages.program(self._staged(keep))
-        program.go()
-        if "rlimits" in run:
-            with self._stages("step: limits of its own"):
-                limits.apply(run["rlimits"])
+    def stages(self, run: Mapping, keep: typing.Sequence[int]) -> typing.List[Stage]:
+        """What holds a step to them for good."""
+        stages = self._usual if keep == _USUAL else self._stages(keep)
+        if "rlimits" not in run:
+            return stages
+        return [*stages, ("step: limits of its own", limits.apply, run["rlimits"])]
 
-    def _staged(self, keep: typing.Sequence[int]) -> typing.List[Stage]:
+    def _stages(self, keep: typing.Sequence[int]) -> typing.List[Stage]:
         kept = sorted({*_STANDARD, *keep})
         gaps = [(one + 1, next_ - 1) for one, next_ in zip(kept, [*kept[1:], LOWEST_HELD])]
         gaps = [(lowest, highest) for lowest, highest in gaps if lowest <= highest]

@@ -5,14 +5,14 @@
     wall = enter(policy)              before the first third-party byte
     pid = wall.fork_init()            0 in init
       rooms = wall.settle_init(run)   in init
-        wall.lock_step(run, keep)     in the step, last before its request
+        wall.locking(run, keep)       what the step goes through, last before its request
       wall.kill_everything(step)      in init, when the step has ended or must
 
 Rules of this file:
 
 1. All or an error: whoever gets a `WallError` says so and ends; nothing of a user's has run.
 2. The tier is the policy's. None stands in for another here.
-3. Between `fork_init` and the end of `lock_step` nothing is imported and no thread is started.
+3. Between `fork_init` and the end of the locking nothing is imported and no thread is started.
 """
 
 from __future__ import annotations
