@@ -16,12 +16,14 @@ import socket
 import sys
 import typing
 
-from orq_sandbox import ahead, confine, harness, kernel
+from orq_sandbox import confine, harness, kernel
+from orq_sandbox.ahead import Ahead, set_variables
 from orq_sandbox.harness import serve as serve_request
 
 __all__ = [
     "Channel",
     "Place",
+    "Serve",
     "become_step",
     "confess",
     "get_ready",
@@ -43,14 +45,12 @@ Serve = typing.Callable[[socket.socket], None]
 class Channel:
     """The guest's ends of a run's five descriptors, in the order they travel."""
 
-    __slots__ = ("request", "result", "status", "stderr", "stdout")
+    __slots__ = ("ends", "status", "stderr")
 
     def __init__(self, request: int, result: int, stdout: int, stderr: int, status: int) -> None:
-        self.request, self.result = request, result
-        self.stdout, self.stderr, self.status = stdout, stderr, status
-
-    def __iter__(self) -> typing.Iterator[int]:
-        return iter((self.request, self.result, self.stdout, self.stderr, self.status))
+        self.ends = (stdout, stderr, request, result)
+        """The step's, in the order that it has them in."""
+        self.stderr, self.status = stderr, status
 
 
 class Place:
@@ -58,11 +58,11 @@ class Place:
 
     `doors` are open `cgroup.procs` files: init moves itself through them before it forks, or
     `waits` until the host has moved it. A spare is forked ahead of its request. Its init
-    serves as many runs `more`, if it is asked to; `ahead` is what it has prepared of their step.
+    serves as many runs `more`, if it is asked to.
     `become` serves a command instead of a function.
     """
 
-    __slots__ = ("ahead", "become", "doors", "is_spare", "more", "run", "wall")
+    __slots__ = ("become", "doors", "is_spare", "more", "run", "wall")
 
     def __init__(
         self,
@@ -76,7 +76,6 @@ class Place:
     ) -> None:
         self.wall, self.run, self.doors = wall, run, doors
         self.is_spare, self.more, self.become = is_spare, more, become
-        self.ahead: typing.Optional[ahead.Ahead] = None
 
 
 def reset_signals() -> None:
@@ -91,15 +90,22 @@ def reset_signals() -> None:
 
 def locking(place: Place, channel: Channel, init: int) -> typing.List[confine.Stage]:
     """What makes a process that this `init` forks a step; of descriptors it keeps its ends."""
-    ends = (channel.stdout, channel.stderr, channel.request, channel.result)  # 0 is empty
-    own = ("step: its own", kernel.make, kernel.becoming(ends, init, inherited=2))
+    own = ("step: its own", kernel.make, kernel.becoming(channel.ends, init, inherited=2))
     return [own, *place.wall.locking(place.run, (_REQUEST, _RESULT))]
 
 
-def serving(place: Place, rooms: typing.Tuple[str, str], json: typing.Any) -> Serve:
-    """What a step does when it is locked, with its request's socket. Never returns."""
+def serving(
+    place: Place,
+    rooms: typing.Tuple[str, str],
+    ahead: typing.Optional[Ahead],
+    json: typing.Any,
+) -> Serve:
+    """What a step does when it is locked, with its request's socket. Never returns.
+
+    `ahead` is what its init has prepared, for all of its steps.
+    """
     is_all_disk_ours = place.wall.is_all_disk_ours
-    ahead, become, is_spare = place.ahead, place.become, place.is_spare
+    become, is_spare = place.become, place.is_spare
 
     def serve(request: socket.socket) -> None:
         if become is not None:
@@ -171,7 +177,7 @@ def get_ready(json: typing.Any, rooms: typing.Optional[typing.Tuple[str, str]]) 
     harness.get_ready(json)
     for _ in range(_TIMES):
         kernel.make([(None, os.getpid, ())])
-    ahead.set_variables(rooms or _NOWHERE)
+    set_variables(rooms or _NOWHERE)
 
 
 def _show_printers() -> None:

@@ -19,7 +19,7 @@ _WHEN = ("before", "after_in_parent", "after_in_child")
 _MUST_BE_HEARD = "random"  # it asks when it is imported, and draws what its parent draws if unheard
 
 _asked: typing.Dict[str, typing.List[typing.Callable[[], object]]] = {}
-_main: typing.List[typing.Any] = []
+_main: typing.List[typing.Dict[str, typing.Any]] = []  # what the one thread knows of itself
 _fork = ctypes.PyDLL(None).fork  # keeps the interpreter's lock
 
 
@@ -29,8 +29,8 @@ def listen() -> None:
 
     if _asked or _MUST_BE_HEARD in sys.modules:
         return
-    main: typing.Any = threading.main_thread()
-    if hasattr(main, "_native_id"):
+    main = vars(threading.main_thread())
+    if "_native_id" in main:
         _main.append(main)
     _asked.update((when, []) for when in _WHEN)
     ask = os.register_at_fork
@@ -90,5 +90,5 @@ def _renumber(number: int) -> None:
     The parent takes its child's: it asks for none, and its next child often has that number, too.
     """
     for main in _main:
-        if main._native_id != number:
-            main._native_id = number
+        if main["_native_id"] != number:
+            main["_native_id"] = number

@@ -31,13 +31,23 @@ import typing
 
 from orq_sandbox import forks, kernel, wire
 from orq_sandbox.ahead import Ahead
-from orq_sandbox.child import Channel, Place, become_step, confess, locking, reset_signals, serving
+from orq_sandbox.child import (
+    Channel,
+    Place,
+    Serve,
+    become_step,
+    confess,
+    locking,
+    reset_signals,
+    serving,
+)
 from orq_sandbox.confine import Program
 
 __all__ = ["Init", "run_alone", "serve"]
 
 _KILL_PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.002
+_CHUNK = 448  # of the interpreter's small memory; what a RENEW says of its step comes in pieces
 _RENEWED_ENDS = 4  # the status socket stays
 _LONGEST_ABOUT = 1 << 20
 
@@ -50,7 +60,7 @@ def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:
     init = place.wall.fork_init()
     if init == 0:
         serve(place, channel, json)
-    for descriptor in (*channel, *place.doors):
+    for descriptor in (*channel.ends, channel.status, *place.doors):
         os.close(descriptor)
     os._exit(os.waitpid(init, 0)[1] >> 8)
 
@@ -103,6 +113,7 @@ class Init:
         self._step = self._pidfd = -1
         self._ends: typing.Tuple[int, ...] = ()
         self._lock: typing.Callable[[], None]
+        self._serve: typing.Optional[Serve] = None
         self._next: typing.Optional[Channel] = None
         self._about: typing.Optional[bytes] = None
         self._wait_status = 0
@@ -126,26 +137,33 @@ class Init:
         if channel is None or not self._is_alone:
             raise RuntimeError("something is left of the run before")
         rooms = self._wall.renew_init(self._place.run)
+        ahead = None
         if about:
-            self._place.ahead = Ahead(rooms)
-            self._place.ahead.prepare(self._json.loads(about))
-        self._fork_step(rooms, channel)
+            ahead = Ahead(rooms)
+            ahead.prepare(self._json.loads(about))
+        self._fork_step(rooms, channel, ahead)
         self._status.sendall(wire.frame(wire.RENEWED))
 
-    def _fork_step(self, rooms: typing.Tuple[str, str], channel: Channel) -> None:
+    def _fork_step(
+        self,
+        rooms: typing.Tuple[str, str],
+        channel: Channel,
+        ahead: typing.Optional[Ahead] = None,
+    ) -> None:
         self._wait_status = self._cpu_microseconds = self._peak_kib = 0
-        if tuple(channel) != self._ends:  # mostly they are where those of the last step were
-            self._ends = tuple(channel)
-            stages = locking(self._place, channel, os.getpid())
-            self._lock = Program(stages).go
-        lock, serve = self._lock, serving(self._place, rooms, self._json)
-        become, stderr = become_step, channel.stderr  # now: behind the fork each step looks it up
+        if channel.ends != self._ends:  # mostly they are where those of the last step were
+            self._ends = channel.ends
+            self._lock = Program(locking(self._place, channel, os.getpid())).go
+        if self._serve is None or ahead is not None:
+            self._serve = serving(self._place, rooms, ahead, self._json)
+        lock, serve, stderr = self._lock, self._serve, channel.stderr
+        become = become_step  # now: behind the fork each step would look it up for itself
         step = forks.fork()
         if step == 0:
             become(lock, serve, stderr)
         self._step, self._work = step, rooms[0]
         self._pidfd = kernel.open_pidfd(step)
-        for descriptor in (channel.request, channel.result, channel.stdout, channel.stderr):
+        for descriptor in channel.ends:
             os.close(descriptor)
 
     def watch(self) -> bool:
@@ -174,13 +192,13 @@ class Init:
                 break
         if self._host_is_gone and os.getpid() == 1:
             os._exit(0)  # nobody to report to, and the kernel ends what is left of a pid namespace
-        self._kill_all()
+        self._kill_all(poll)
         os.close(self._pidfd)
         return self._about is not None
 
     def _heard(self) -> list:
         try:
-            chunk, numbers = kernel.receive_with_descriptors(self._status, 4096, _RENEWED_ENDS)
+            chunk, numbers = kernel.receive_with_descriptors(self._status, _CHUNK, _RENEWED_ENDS)
         except OSError:
             chunk, numbers = b"", []
         self._host_is_gone = not chunk
@@ -195,25 +213,26 @@ class Init:
             except (ProcessLookupError, PermissionError):
                 pass
 
-    def _kill_all(self) -> None:
+    def _kill_all(self, poll: select.poll) -> None:
         """Kill and reap every descendant: orphans come to us, so none of them can hide."""
         self._is_alone = False
         self._wall.kill_everything(self._step)
         patience = time.monotonic() + _KILL_PATIENCE_SECONDS
-        select.select((self._pidfd,), (), (), _KILL_PATIENCE_SECONDS)
+        poll.unregister(self._status)
+        poll.poll(_KILL_PATIENCE_SECONDS * 1000)
         while time.monotonic() < patience:
-            if not kernel.has_children():
+            pid, status, microseconds, peak_kib = kernel.reap()
+            if pid < 0:
                 self._is_alone = True
                 return
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
             if pid == 0:  # somebody lives: an orphan that came to us, or one that is dying
                 self._kill_children()
                 select.select([], [], [], _POLL_SECONDS)  # nothing tells us when it is dead
                 continue
             if pid == self._step:
                 self._wait_status = status
-            self._cpu_microseconds += int((usage.ru_utime + usage.ru_stime) * 1e6)
-            self._peak_kib = max(self._peak_kib, usage.ru_maxrss)
+            self._cpu_microseconds += microseconds
+            self._peak_kib = max(self._peak_kib, peak_kib)
 
     def _kill_children(self) -> None:
         for pid in kernel.children():

@@ -57,8 +57,9 @@ def _fill_pools(size: int, most: int) -> int:
         made.append(one)
         taken += size
         del one
-    while made:  # the one that was made first is gone last, and its place is taken first
+    while len(made) > 1:  # the one that was made first is gone last, and its place is taken first
         made.pop()
+    _kept.extend(made)  # a pool with nothing in it is given back, and each child takes it anew
     return taken
 
 

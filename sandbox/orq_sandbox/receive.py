@@ -14,9 +14,10 @@ __all__ = ["receive"]
 
 _LONGEST_REQUEST = 1 << 30
 _LONGEST_EXPECT = 1 << 20
-_FIRST_CHUNK = 1 << 15
 _CHUNK = 1 << 18
 _INT = struct.Struct("i")
+_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)  # as flags of an enum they are slow
+_first = memoryview(bytearray(1 << 15))  # there already: what most requests fit into
 _ROOM = socket.CMSG_SPACE(_INT.size)
 
 
@@ -25,16 +26,16 @@ def receive(
 ) -> typing.Optional[bytes]:
     """The payload of the request, when it is there; None when there will be none."""
     decoder = wire.Decoder({wire.EXPECT: _LONGEST_EXPECT, wire.REQUEST: _LONGEST_REQUEST})
-    size = _FIRST_CHUNK  # of the heap that is there already: what most requests fit into
+    into = _first
     while True:
-        chunk, beside, _, _ = request.recvmsg(size, _ROOM, socket.MSG_CMSG_CLOEXEC)
+        size, beside, _, _ = request.recvmsg_into((into,), _ROOM, _CLOSE_ON_EXEC)
         if beside:
             files.came = _INT.unpack(beside[0][2][: _INT.size])[0]
-        if not chunk:
+        if not size:
             return None
-        for kind, payload in decoder.feed(chunk):
+        for kind, payload in decoder.feed(bytes(into[:size])):
             if kind == wire.REQUEST:
                 return payload
             ahead.expect(json.loads(payload))
-        if len(chunk) == size:
-            size = _CHUNK
+        if size == len(into):
+            into = memoryview(bytearray(_CHUNK))

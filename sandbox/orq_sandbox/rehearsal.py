@@ -74,8 +74,12 @@ class _Line:
     def __init__(self, payload: bytes) -> None:
         self.frame = wire.frame(wire.REQUEST, payload)
 
-    def recvmsg(self, *_: int) -> typing.Tuple[bytes, list, int, None]:
-        return self.frame, [], 0, None
+    def recvmsg_into(
+        self, buffers: typing.Tuple[memoryview], *_: int
+    ) -> typing.Tuple[int, list, int, None]:
+        size = len(self.frame)
+        buffers[0][:size] = self.frame
+        return size, [], 0, None
 
 
 class Canned:

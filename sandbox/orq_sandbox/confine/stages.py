@@ -45,7 +45,8 @@ class Program:
         self._moments = moments = [_now()]
         name = ""
         try:
-            for name, act, what in self.stages:
+            for stage in self.stages:
+                name, act, what = stage
                 act(what)
                 moments.append(_now())
         except OSError as error:
