@@ -95,8 +95,8 @@ def _park(
     *,
     is_spare: bool,
 ) -> None:
-    if is_spare:
-        warm_up(json, rooms, ahead, request)
+    if is_spare and warm_up(json, rooms, ahead, request):
+        _flush()
     if "numpy.random" in sys.modules:
         _draw_anew()
     send(mark, _PARKED)

@@ -59,13 +59,18 @@ def get_ready(json: typing.Any) -> Canned:
 
 def warm_up(
     json: typing.Any, rooms: typing.Tuple[str, str], ahead: Ahead, request: socket.socket
-) -> None:
-    """Serve a request of our own, if there is time, and take what is prepared of the step."""
+) -> bool:
+    """Serve a request of our own, if there is time, and take what is prepared of the step.
+
+    Whether there was time.
+    """
     if not _ready:
         _ready.append(_told(json))
-    if not _is_awaited(request):
-        _rehearse(json, rooms, _ready[0])
-        ahead.take()
+    if _is_awaited(request):
+        return False
+    _rehearse(json, rooms, _ready[0])
+    ahead.take()
+    return True
 
 
 class _Line:
