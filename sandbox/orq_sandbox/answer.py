@@ -18,7 +18,10 @@ from orq_sandbox.failure import Refusal, clip, describe, limit_of
 __all__ = ["Files", "answer", "send"]
 
 _LONGEST_FAILURE = 3 << 20
+_SELF, _CHILDREN = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+_Used = typing.Tuple[int, int, int]
 _Pieces = typing.Tuple[typing.Union[bytes, memoryview], ...]
+_THERE = frozenset((int, str, float, bool, type(None), list, dict, tuple, set, bytes))
 _STRICT = ("all", False, "error")
 _SHORT = 1 << 16  # bytes that are copied sooner than looked at
 _MOST_COERCED = 256
@@ -160,7 +163,8 @@ def _run(
         positional = []
     del asked
     lap(_now())
-    _write(mark, _BEGAN)
+    if mark >= 0:  # else it is a rehearsal
+        _write(mark, _BEGAN)
     value = _collected(function(*positional, **inputs))
     lap(_now())
     if call is not None or not direct.is_result(function, value):
@@ -176,6 +180,8 @@ def _run(
 def _collected(value: typing.Any) -> typing.Any:
     """What a generator or a coroutine comes to; anything else as it is."""
     kind = type(value)
+    if kind in _THERE:  # nothing to ask about: a class without an attribute says so by an exception
+        return value
     if hasattr(kind, "__next__") or hasattr(kind, "__await__") or hasattr(kind, "__anext__"):
         return later.part("collect").collected(value)  # only for results that are not yet there
     return value
@@ -232,8 +238,7 @@ def _body(
     json: typing.Any, document: bytes, clock: _Clock, blobs: typing.Optional[dict] = None
 ) -> _Pieces:
     """A RESULT's, behind the seal, around the value's document."""
-    mine = resource.getrusage(resource.RUSAGE_SELF)
-    theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
+    mine, theirs = kernel.usage(_SELF), kernel.usage(_CHILDREN)
     about = {"timings": clock.laps(), "usage": _usage(mine, theirs)}
     if blobs is not None:
         about["blobs"] = blobs
@@ -255,17 +260,15 @@ def _answer_without_call(json: typing.Any, asked: dict, call: typing.Any) -> byt
     return encode.PLAIN + b"null"
 
 
-def _company(theirs: resource.struct_rusage) -> bytes:
+def _company(theirs: _Used) -> bytes:
     """Whether nothing that this process started can be left: the outcome need not wait for it."""
-    if theirs.ru_minflt:  # it has buried a child
-        return wire.IN_COMPANY
-    return wire.IN_COMPANY if kernel.has_children() else wire.ALONE
+    has_buried = theirs[2] > 0
+    return wire.IN_COMPANY if has_buried or kernel.has_children() else wire.ALONE
 
 
-def _usage(mine: resource.struct_rusage, theirs: resource.struct_rusage) -> dict:
+def _usage(mine: _Used, theirs: _Used) -> dict:
     """What this process and its dead children have used: init knows more, but only later."""
-    seconds = mine.ru_utime + mine.ru_stime + theirs.ru_utime + theirs.ru_stime
-    return {"cpu_seconds": seconds, "peak_kib": max(mine.ru_maxrss, theirs.ru_maxrss)}
+    return {"cpu_seconds": (mine[0] + theirs[0]) / 1e6, "peak_kib": max(mine[1], theirs[1])}
 
 
 def send(descriptor: int, message: bytes, beside: int = -1) -> None:

@@ -35,7 +35,6 @@ __all__ = [
 _REQUEST = 3
 _RESULT = 4
 _NOWHERE = ("/", "/")
-_TIMES = 10
 _socket: typing.Any = socket.SocketType
 _UNIX, _STREAM = int(socket.AF_UNIX), int(socket.SOCK_STREAM)  # members of an enum are slow
 
@@ -90,7 +89,7 @@ def reset_signals() -> None:
 
 def locking(place: Place, channel: Channel, init: int) -> typing.List[confine.Stage]:
     """What makes a process that this `init` forks a step; of descriptors it keeps its ends."""
-    own = ("step: its own", kernel.make, kernel.becoming(channel.ends, init, inherited=2))
+    own = ("step: its own", confine.make, kernel.becoming(channel.ends, init, inherited=2))
     return [own, *place.wall.locking(place.run, (_REQUEST, _RESULT))]
 
 
@@ -112,6 +111,7 @@ def serving(
             become(request, _RESULT, rooms)
         serve_request(
             request,
+            _REQUEST,
             _RESULT,
             json,
             rooms,
@@ -175,8 +175,6 @@ def get_ready(json: typing.Any, rooms: typing.Optional[typing.Tuple[str, str]]) 
     for descriptor in (reader, writer, *kept):
         os.close(descriptor)
     harness.get_ready(json)
-    for _ in range(_TIMES):
-        kernel.make([(None, os.getpid, ())])
     set_variables(rooms or _NOWHERE)
 
 

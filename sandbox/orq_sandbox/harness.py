@@ -50,6 +50,7 @@ def get_ready(json: typing.Any) -> None:
 
 def serve(
     request: socket.socket,
+    mark: int,
     result: int,
     json: typing.Any,
     rooms: typing.Tuple[str, str],
@@ -60,10 +61,11 @@ def serve(
 ) -> None:
     """Wait for the one request, answer it, end the process. Never returns.
 
-    `ahead`: what was prepared for the step before this process was there. A spare that has time
-    before its request serves one of our own first: the pages that it touches are its own by then.
+    `mark` is the descriptor of the `request`. `ahead`: what was prepared for the step before this
+    process was there. A spare that has time before its request serves one of our own first: the
+    pages that it touches are its own by then.
     """
-    mark, files = request.fileno(), Files()
+    files = Files()
     ahead = ahead or Ahead(rooms)
     _park(request, mark, json, rooms, ahead, is_spare=is_spare)
     frame = receive(request, files, ahead, json)
@@ -95,7 +97,7 @@ def _park(
     *,
     is_spare: bool,
 ) -> None:
-    if is_spare and warm_up(json, rooms, ahead, request):
+    if is_spare and warm_up(json, rooms, ahead, request, mark):
         _flush()
     if "numpy.random" in sys.modules:
         _draw_anew()

@@ -17,11 +17,11 @@ __all__ = [
     "descendants",
     "die_with_parent",
     "has_children",
-    "make",
     "open_pidfd",
     "reap",
     "receive_with_descriptors",
     "rights",
+    "usage",
 ]
 
 _PR_SET_PDEATHSIG = 1
@@ -31,18 +31,17 @@ _NUMBER = struct.Struct("i")
 _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
 _syscall = _libc.syscall  # a library finds a function by its name each time that it is asked
-_wait4 = _libc.wait4
+_wait4, _getrusage = _libc.wait4, _libc.getrusage
 _status = (ctypes.c_int * 1)()
 _usage = ctypes.create_string_buffer(512)
-_USAGE = struct.Struct("5l")  # seconds and microseconds in user and in kernel code, peak in KiB
+_USAGE = struct.Struct("9l")  # of `getrusage(2)`, as far as it is asked for
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)  # as flags of an enum they are slow
 _waitid = _libc.waitid
 _ANY_CHILD = (int(os.P_ALL), 0, None, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 _SIGKILL = int(signal.SIGKILL)
 _FREE = 64
 
-Call = typing.Tuple[typing.Optional[int], typing.Any, typing.Tuple[int, ...]]
-"""What a call must give, if that matters; the C library's function; and its arguments."""
+Call = typing.Tuple[typing.Optional[int], typing.Callable[..., int], typing.Tuple[int, ...]]
 
 
 def _checked(result: int, what: str) -> int:
@@ -61,8 +60,10 @@ def die_with_parent() -> None:
 
 
 def becoming(ends: typing.Sequence[int], parent: int, inherited: int) -> typing.List[Call]:
-    """What makes a forked process one of its own, for `make`: it dies with its parent, and leads a
-    session. It has the `ends` as its descriptors from 1 on, and hands down those to `inherited`.
+    """Calls that make a forked process one of its own, as `confine.make` takes them.
+
+    It dies with its parent, and leads a session. It has the `ends` as its descriptors from 1 on,
+    and hands down those to `inherited`.
 
     Numbers below `_FREE` may be another's by then, but for the ends themselves.
     """
@@ -78,14 +79,6 @@ def becoming(ends: typing.Sequence[int], parent: int, inherited: int) -> typing.
     for to, end in enumerate(ends, 1):
         calls.append((to, _libc.dup3, (end, to, 0 if to <= inherited else os.O_CLOEXEC)))
     return calls
-
-
-def make(calls: typing.Iterable[Call]) -> None:
-    """Make calls one after another. Raises OSError at the first that does not give what it must."""
-    for gives, function, words in calls:
-        result = function(*words)
-        if result != gives and gives is not None:
-            raise OSError(ctypes.get_errno(), "a call gave %d in place of %d" % (result, gives))
 
 
 def adopt_orphans() -> None:
@@ -113,8 +106,18 @@ def reap() -> typing.Tuple[int, int, int, int]:
     pid: int = _wait4(-1, _status, os.WNOHANG, _usage)
     if pid <= 0:
         return pid, 0, 0, 0
-    user, user_rest, system, system_rest, peak = _USAGE.unpack_from(_usage)
+    user, user_rest, system, system_rest, peak, *_ = _USAGE.unpack_from(_usage)
     return pid, _status[0], (user + system) * 1000000 + user_rest + system_rest, peak
+
+
+def usage(whose: int) -> typing.Tuple[int, int, int]:
+    """Microseconds of processor time, KiB at the peak, and pages that were had without reading.
+
+    `whose`: RUSAGE_SELF or RUSAGE_CHILDREN. (`resource` makes sixteen numbers of it.)
+    """
+    _getrusage(whose, _usage)
+    user, user_rest, system, system_rest, peak, _, _, _, faults = _USAGE.unpack_from(_usage)
+    return (user + system) * 1000000 + user_rest + system_rest, peak, faults
 
 
 def children() -> list[int]:

@@ -21,13 +21,16 @@ __all__ = ["Module", "compiled", "copied", "executed", "forget_source", "functio
 
 SOURCE_FILE = "<step>"
 _LONGEST_SOURCE = 4 << 20
+_CODE = types.CodeType
 
 
-class Module(typing.NamedTuple):
+class Module:
     """A module as it is before its code runs. Without `code` its loader executes it."""
 
-    module: types.ModuleType
-    code: typing.Any
+    __slots__ = ("code", "module")
+
+    def __init__(self, module: types.ModuleType, code: typing.Any) -> None:
+        self.module, self.code = module, code
 
 
 def compiled(source: str) -> types.CodeType:
@@ -85,12 +88,14 @@ def copied(made: Module) -> Module:
     module = types.ModuleType(made.module.__name__)
     vars(module).update(vars(made.module))
     sys.modules[module.__name__] = module
-    return Module(module, _copied(made.code))
+    return Module(module, _anew(made.code))
 
 
-def _copied(code: types.CodeType) -> typing.Any:
-    inner = [_copied(one) if type(one) is types.CodeType else one for one in code.co_consts]
-    return code.replace(co_consts=tuple(inner))
+def _anew(code: typing.Any) -> typing.Any:
+    inside: list = []
+    for one in code.co_consts:
+        inside.append(_anew(one) if type(one) is _CODE else one)  # no comprehension: it is one more
+    return code.replace(co_consts=tuple(inside))
 
 
 def _loaded(loader: typing.Any, name: str) -> typing.Any:

@@ -12,7 +12,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import sys
@@ -38,6 +37,7 @@ _NAME = "canned"
 _NOWHERE = ("/", "/")
 _INPUTS = {"n": 1, "xs": [1, 2]}
 _TIMES = 10  # so often a function is called before the interpreter has fitted its code to it
+_NOBODY = -1
 _PEEK = int(socket.MSG_PEEK)
 
 _ready: list = []  # a zygote's, for its children
@@ -58,15 +58,19 @@ def get_ready(json: typing.Any) -> Canned:
 
 
 def warm_up(
-    json: typing.Any, rooms: typing.Tuple[str, str], ahead: Ahead, request: socket.socket
+    json: typing.Any,
+    rooms: typing.Tuple[str, str],
+    ahead: Ahead,
+    request: socket.socket,
+    number: int,
 ) -> bool:
     """Serve a request of our own, if there is time, and take what is prepared of the step.
 
-    Whether there was time.
+    `number` is the descriptor of the `request`. Whether there was time.
     """
     if not _ready:
         _ready.append(_told(json))
-    if _is_awaited(request):
+    if _is_awaited(request, number):
         return False
     _rehearse(json, rooms, _ready[0])
     ahead.take()
@@ -91,7 +95,8 @@ class Canned:
     """A request; with `code`, one for a step that is expected, and whose code this is."""
 
     def __init__(self, frame: bytes, code: typing.Any = None) -> None:
-        self.line, self.code = _Line(frame), code
+        self.line: typing.Any = _Line(frame)
+        self.code = code
 
     def expected(self) -> Ahead:
         """As a process knows its step before that request is there."""
@@ -117,19 +122,16 @@ def _frame(json: typing.Any, request: dict) -> bytes:
 
 
 def _rehearse(json: typing.Any, rooms: typing.Tuple[str, str], canned: Canned) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     ahead = Ahead(rooms) if canned.code is None else canned.expected()
-    line = typing.cast("socket.socket", canned.line)
-    frame = receive(line, Files(), ahead, json) or b""
-    answer(json, frame, nowhere, rooms[1], Files(), ahead)
-    os.close(nowhere)
+    frame = receive(canned.line, Files(), ahead, json) or b""
+    answer(json, frame, _NOBODY, rooms[1], Files(), ahead)
     if canned.code is None:
         load.forget_source()
 
 
-def _is_awaited(request: socket.socket) -> bool:
+def _is_awaited(request: socket.socket, number: int) -> bool:
     """Whether more has come by now than the word about what to expect."""
-    if not select.select((request.fileno(),), (), (), 0)[0]:
+    if not select.select((number,), (), (), 0)[0]:
         return False
     start = request.recv(wire.HEADER.size, _PEEK)
     if len(start) < wire.HEADER.size or start[0] != wire.EXPECT:

@@ -75,8 +75,8 @@ class Furniture:
         for path in self._files:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
         last = []
-        for descriptor, (gives, (number, __, *words)) in zip(held, self._shows):
-            last.append((gives, (number, b"/proc/self/fd/%d" % descriptor, *words)))
+        for descriptor, (gives, function, (number, __, *words)) in zip(held, self._shows):
+            last.append((gives, function, (number, b"/proc/self/fd/%d" % descriptor, *words)))
         last.append(self._at_last)
         make(last)
         for descriptor in held:

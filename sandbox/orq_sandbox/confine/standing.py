@@ -41,12 +41,11 @@ class Standing:
         return self._seen.raw != self._first
 
     def _reading(self) -> typing.Iterator[Call]:
-        for question in (
-            ("getpriority", os.PRIO_PROCESS, 0),
-            ("ioprio_get", _OF_A_PROCESS, 0),
-            ("sched_getscheduler", 0),
-        ):
-            yield ready(*question, gives=call(*question))
+        yield ready(
+            "getpriority", os.PRIO_PROCESS, 0, gives=call("getpriority", os.PRIO_PROCESS, 0)
+        )
+        yield ready("ioprio_get", _OF_A_PROCESS, 0, gives=call("ioprio_get", _OF_A_PROCESS, 0))
+        yield ready("sched_getscheduler", 0, gives=call("sched_getscheduler", 0))
         place = ctypes.addressof(self._seen)
         for number in range(_LIMITS):
             yield ready("prlimit64", 0, number, None, place)

@@ -1,5 +1,6 @@
 """The kernel's own door: system calls by name, for what the standard library of 3.8 does not offer.
 
+Calls can be made ready ahead, and made one after another later: then there is nothing to look up.
 Only x86_64 and aarch64 are known; elsewhere `NUMBERS` is empty and every call is ENOSYS.
 """
 
@@ -52,7 +53,8 @@ _syscall.restype = ctypes.c_long
 _syscall.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * 6)
 _UNUSED = (None,) * 6
 
-Call = typing.Tuple[typing.Optional[int], typing.Tuple[typing.Any, ...]]
+Call = typing.Tuple[typing.Optional[int], typing.Callable[..., int], typing.Tuple[typing.Any, ...]]
+"""What must come of it, if that matters; a function of the C library's; and its arguments."""
 
 
 def call(name: str, *arguments: typing.Any) -> int:
@@ -60,10 +62,10 @@ def call(name: str, *arguments: typing.Any) -> int:
 
     Raises OSError with the call's name.
     """
-    _, words = ready(name, *arguments)
-    result = _syscall(*words)
+    _, function, words = ready(name, *arguments)
+    result = function(*words)
     if result == -1:
-        raise _failed(words[0])
+        raise _failed(function, words, result)
     return result
 
 
@@ -71,7 +73,7 @@ def ready(name: str, *arguments: typing.Any, gives: typing.Optional[int] = 0) ->
     """A call for `make`, and what it must give. Raises OSError where none has that name."""
     if name not in NUMBERS:
         raise OSError(errno.ENOSYS, "%s: not known on %s" % (name, _MACHINE))
-    return gives, (NUMBERS[name], *arguments, *_UNUSED[len(arguments) :])
+    return gives, _syscall, (NUMBERS[name], *arguments, *_UNUSED[len(arguments) :])
 
 
 def make(calls: typing.Iterable[Call]) -> None:
@@ -79,23 +81,20 @@ def make(calls: typing.Iterable[Call]) -> None:
 
     Raises OSError with the name of the first that does not give what it must. No other follows.
     """
-    for gives, words in calls:
-        result = _syscall(*words)
+    for gives, function, words in calls:
+        result = function(*words)
         if result != gives and gives is not None:
-            raise _failed(words[0]) if result == -1 else _surprising(words[0], result)
+            raise _failed(function, words, result)
 
 
-def _failed(number: int) -> OSError:
-    code = ctypes.get_errno()
-    return OSError(code, "%s: %s" % (_name(number), os.strerror(code)))
-
-
-def _surprising(number: int, result: int) -> OSError:
-    return OSError(errno.EPROTO, "%s: gave %d" % (_name(number), result))
-
-
-def _name(number: int) -> str:
-    return next(name for name, known in NUMBERS.items() if known == number)
+def _failed(function: typing.Any, words: typing.Sequence[typing.Any], result: int) -> OSError:
+    code = ctypes.get_errno() if result == -1 else errno.EPROTO
+    name = function.__name__
+    if function is _syscall:
+        name = next(name for name, known in NUMBERS.items() if known == words[0])
+    return OSError(
+        code, "%s: %s" % (name, os.strerror(code) if result == -1 else "gave %d" % result)
+    )
 
 
 def text(path: typing.Optional[str]) -> typing.Optional[bytes]:
