@@ -37,6 +37,7 @@ _usage = ctypes.create_string_buffer(512)
 _USAGE = struct.Struct("9l")  # of `getrusage(2)`, as far as it is asked for
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)  # as flags of an enum they are slow
 _waitid = _libc.waitid
+_ANY = -1 & 0xFFFFFFFF  # as C has it
 _ANY_CHILD = (int(os.P_ALL), 0, None, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 _SIGKILL = int(signal.SIGKILL)
 _FREE = 64
@@ -103,7 +104,7 @@ def reap() -> typing.Tuple[int, int, int, int]:
 
     (`os.wait4` says that by an exception, and makes much of what it tells.)
     """
-    pid: int = _wait4(-1, _status, os.WNOHANG, _usage)
+    pid: int = _wait4(_ANY, _status, os.WNOHANG, _usage)
     if pid <= 0:
         return pid, 0, 0, 0
     user, user_rest, system, system_rest, peak, *_ = _USAGE.unpack_from(_usage)

@@ -92,9 +92,10 @@ def copied(made: Module) -> Module:
 
 
 def _anew(code: typing.Any) -> typing.Any:
-    inside: list = []
-    for one in code.co_consts:
-        inside.append(_anew(one) if type(one) is _CODE else one)  # no comprehension: it is one more
+    inside = list(code.co_consts)
+    for place, one in enumerate(inside):
+        if type(one) is _CODE:
+            inside[place] = _anew(one)
     return code.replace(co_consts=tuple(inside))
 
 
