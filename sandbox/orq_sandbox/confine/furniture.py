@@ -63,6 +63,16 @@ class Furniture:
         self._shows = [mounts.run_bind("", path, whole=True) for path in self._covered]
         self._at_last = ready("chdir", os.fsencode(OWN[0]))
 
+    def folders(self) -> typing.List[str]:
+        """All that it makes, by paths that lead there when all is mounted."""
+        made = [ROOM, OWN[0], TEMPORARY, SHARED]
+        for path in (*_places(self._covered), *self._files):
+            if path.startswith("/tmp/"):  # where a grant may be on top of it
+                made.append(TEMPORARY + path[len("/tmp") :])
+            elif path not in self._covered:
+                made.append(path)
+        return made
+
     def stage(self, name: str) -> Stage:
         """In init, in a mount namespace of its own: mounts it all and goes there."""
         if self._covered:

@@ -24,6 +24,7 @@ __all__ = [
     "maps",
     "open_last_pid",
     "set_hostname",
+    "set_last_pid",
     "unshare",
 ]
 
@@ -53,16 +54,21 @@ def enter_pid_namespace(descriptor: int) -> None:
     call("setns", descriptor, NEW_PID)
 
 
-def leaving(mount_namespace: int, last_pid: int, anew: int) -> typing.List[Call]:
+def leaving(mount_namespace: int, anew: int) -> typing.List[Call]:
     """What leaves the namespaces of a run behind: for those that `anew` names there are new ones.
 
-    What was mounted in a left one goes with it. The next process is numbered as the first after
-    this one by way of `last_pid` (`open_last_pid`).
+    New mounts are copies of those of `mount_namespace`, and what was mounted in a left one goes
+    with it.
     """
-    calls = [ready("setns", mount_namespace, NEW_NS), ready("unshare", anew)]
-    if last_pid >= 0:
-        calls.append(ready("pwrite64", last_pid, b"1", 1, 0, gives=1))
+    calls = [ready("unshare", anew)]
+    if anew & NEW_NS:
+        calls.insert(0, ready("setns", mount_namespace, NEW_NS))
     return calls
+
+
+def set_last_pid(descriptor: int) -> typing.List[Call]:
+    """What has the next process numbered as the first after this one (`open_last_pid`)."""
+    return [] if descriptor < 0 else [ready("pwrite64", descriptor, b"1", 1, 0, gives=1)]
 
 
 def open_last_pid() -> int:

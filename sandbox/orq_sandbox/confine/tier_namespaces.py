@@ -44,6 +44,7 @@ from orq_sandbox.confine.rooms import OWN, Rooms, are_full
 from orq_sandbox.confine.stages import Stage, Stages
 from orq_sandbox.confine.standing import Standing
 from orq_sandbox.confine.syscalls import call, make
+from orq_sandbox.confine.traces import Traces
 from orq_sandbox.confine.vows import LOWEST_HELD, Vows
 
 __all__ = ["NamespacesWall", "enter"]
@@ -81,16 +82,19 @@ class NamespacesWall:
         self._pid_namespace = _held("/proc/self/ns/pid", os.O_RDONLY)
         self._mount_namespace = _held("/proc/self/ns/mnt", os.O_RDONLY)
         self._proc = _held("/proc", os.O_PATH | os.O_DIRECTORY)
-        self._of_run = _unshares(policy, interface)[1]
+        _, of_run, of_run_but_mounts, _ = _unshares(policy, interface)
         self._standing: typing.Optional[Standing] = None
         # the same for all runs
-        mounting = Furniture(policy, has_large_pages=shelf[1]).stage("run: mounts")
-        unsharing = ("run: unshare mount ipc", namespaces.unshare, self._of_run)
+        furniture = Furniture(policy, has_large_pages=shelf[1])
+        mounting = furniture.stage("run: mounts")
+        self._traces = Traces(furniture.folders())
+        unsharing = ("run: unshare mount ipc", namespaces.unshare, of_run)
         self._settling = stages.program([unsharing, mounting])
-        leaving = namespaces.leaving(
-            self._mount_namespace, _aside(namespaces.open_last_pid()), self._of_run
-        )
+        last_pid = namespaces.set_last_pid(_aside(namespaces.open_last_pid()))
+        leaving = [*namespaces.leaving(self._mount_namespace, of_run), *last_pid]
         self._renewal = stages.program([("run: renew", make, leaving), mounting])
+        but_mounts = [*namespaces.leaving(-1, of_run_but_mounts), *last_pid]
+        self._part_renewal = stages.program([("run: renew", make, but_mounts)])
         self._vows = Vows(policy, interface, self._proc, list(self._opened_rules()))
         self.is_all_disk_ours = not policy.get("writable")
 
@@ -115,19 +119,24 @@ class NamespacesWall:
         """In init: its own mounts and ipc, the run's folders. Raises `WallError`."""
         del run  # all its folders are the policy's
         self._settling.go()
+        self._traces.note()
         return self.own_rooms
 
     def renew_init(self, run: Mapping) -> Rooms:
         """In init, when it is the only process of its namespace: all of that anew.
 
         Files, queues and segments of the last run go with the namespaces that are left here, for
-        nobody else was in them. Raises `WallError`, and RuntimeError when a step has changed what
-        its init hands down.
+        nobody else was in them. Mounts in which nothing is left of it stay. Raises `WallError`, and
+        RuntimeError when a step has changed what its init hands down.
         """
         del run
         if self._standing is None or self._standing.has_changed():
             raise RuntimeError("a run has changed its init")
-        self._renewal.go()
+        if self._traces.are_left():
+            self._renewal.go()
+            self._traces.note()
+        else:
+            self._part_renewal.go()
         return self.own_rooms
 
     def is_disk_full(self) -> bool:
@@ -230,8 +239,8 @@ def _unshare_outer(run_uid: typing.Optional[int]) -> None:
     namespaces.map_ids(uid, gid)
 
 
-def _unshares(policy: Mapping, interface: int) -> typing.Tuple[int, int, int]:
-    """What a run unshares, in its order: in the zygote, in init, in the step.
+def _unshares(policy: Mapping, interface: int) -> typing.Tuple[int, int, int, int]:
+    """What a run unshares: in the zygote, in init, there again when its mounts stay, in the step.
 
     One empty network serves all runs (its teardown costs milliseconds) where Landlock keeps them
     off each other's abstract sockets; before that each run has its own.
@@ -239,7 +248,7 @@ def _unshares(policy: Mapping, interface: int) -> typing.Tuple[int, int, int]:
     of_run = namespaces.NEW_NS | namespaces.NEW_IPC
     if interface < landlock.SCOPE_SINCE and policy.get("network") != "full":
         of_run |= namespaces.NEW_NET
-    return (namespaces.NEW_PID, of_run, namespaces.NEW_USER)
+    return (namespaces.NEW_PID, of_run, of_run & ~namespaces.NEW_NS, namespaces.NEW_USER)
 
 
 def _seal(policy: Mapping, interface: int) -> bytes:
