@@ -14,11 +14,15 @@ __all__ = ["ATTACKS", "CARELESS", "CHANGES", "LOOK", "NOISE", "REFUSED", "attack
 
 _LIE: Final = r"""
 import resource
-_usage = resource.getrusage
-class _Nothing: ru_minflt = 0; ru_utime = ru_stime = 0.0; ru_maxrss = 0
-resource.getrusage = lambda who: _usage(who) if who == 0 else _Nothing
-def _alone(*_): raise ChildProcessError
-os.waitid = _alone
+def _guest(name):
+    frame = sys._getframe()
+    while frame is not None:
+        if name in frame.f_globals: return frame.f_globals[name]
+        frame = frame.f_back
+def alone():
+    kernel, usage = _guest('kernel'), _guest('kernel').usage
+    kernel.usage = lambda whose: usage(whose) if whose == 0 else (0, 0, 0)
+    kernel.has_children = lambda: False
 def daemon(act):
     ready, done = os.pipe()
     if os.fork() == 0:
@@ -35,6 +39,10 @@ def daemon(act):
 def tried(act):
     try: return act()
     except (OSError, ValueError) as error: return str(error)
+def number(at):
+    descriptor = os.open(at, os.O_TMPFILE | os.O_RDWR)
+    try: return os.fstat(descriptor).st_ino
+    finally: os.close(descriptor)
 def mq_open(flags): return tried(lambda: S(240, b'orq-left', flags, 0o600, 0))
 """
 
@@ -55,10 +63,14 @@ def read(name):
         with open(name) as file: return file.read()
     except OSError as error: return error.errno
 def step(x):
+    alone()
     caller = socket.socket(socket.AF_UNIX)
     return {
         'files': sorted({path for at in ('/tmp', '/run', '/dev/shm', '.') for path in found(at)}),
         'modes': [os.stat(at).st_mode for at in ('/tmp', '/run', '/dev/shm', '.')],
+        'attributes': [tried(lambda: os.listxattr(at)) for at in ('/tmp', '/run', '/dev/shm', '.')],
+        'times': [os.stat(at).st_mtime > 1e9 for at in ('/tmp', '/run', '/dev/shm', '.')],
+        'numbers': [number(at) < 500 for at in ('/tmp', '/dev/shm')],
         'processes': [pid for pid in range(2, 20000) if pid != os.getpid() and alive(pid)],
         'pids': [os.getpid(), os.getppid(), os.getsid(0)],
         'queue': mq_open(os.O_RDONLY),
@@ -87,6 +99,14 @@ for at in ('/tmp', '/dev/shm', os.getcwd()):
     os.mkdir(at + '/left')
     os.chmod(at + '/left', 0)
     tried(lambda: os.chmod(at, 0o1))""",
+    "times": """
+for at in ('/tmp', '/dev/shm', '.'): os.utime(at, (7, 7))""",
+    "attributes": """
+for at in ('/tmp', '/dev/shm', '.'): tried(lambda: os.setxattr(at, 'user.left', b'left'))
+os.chmod('/tmp', 0o711)""",
+    "numbers": """
+for at in ('/tmp', '/dev/shm'):
+    for _ in range(500): number(at)""",
     "pipes and sockets": """
 os.mkfifo('/tmp/left')
 line = socket.socket(socket.AF_UNIX)
@@ -153,13 +173,13 @@ CARELESS: Final = """
 (wall,) = [it for it in gc.get_objects()
            if isinstance(it, type) and it.__name__ == "NamespacesWall"]
 wall.renew_init = lambda self, run: ("/run/work", "/tmp")
-init.Init._kill_all = lambda self: setattr(self, "_is_alone", True)
+init.Init._kill_all = lambda self, poll: setattr(self, "_is_alone", True)
 """
 """After `poison.PRELUDE`: in such a zygote inits clear up nothing, and what is left shows."""
 
 CHANGES: Final = """
 kill_all = init.Init._kill_all
-init.Init._kill_all = lambda self: (kill_all(self), os.nice(3))
+init.Init._kill_all = lambda self, poll: (kill_all(self, poll), os.nice(3))
 """
 """The same: in such a zygote every run changes its init."""
 
@@ -171,5 +191,5 @@ init.Init.renew = lambda self: (self._status.sendall(bytes(range(64))), os._exit
 
 def attack(code: str) -> str:
     """The source of a step that leaves something behind."""
-    lines = "\n".join("    " + line for line in code.strip().split("\n"))
+    lines = "\n".join("    " + line for line in ("alone()", *code.strip().split("\n")))
     return PRELUDE + _LIE + "def step(x):\n" + lines + "\n    return 'left'\n"
