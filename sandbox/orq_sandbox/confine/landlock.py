@@ -29,8 +29,8 @@ __all__ = [
     "TRUNCATE_SINCE",
     "WRITE",
     "Domain",
-    "calls",
     "fitting",
+    "restricting",
     "version",
 ]
 
@@ -48,7 +48,6 @@ SOCKETS_SINCE = 9
 NEWEST = SOCKETS_SINCE
 _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS = 3
 _PATH_BENEATH = 1
-_HERE = -100
 _QUERY_VERSION = 1
 
 READ = _EXECUTE | _READ_FILE | _READ_DIR
@@ -87,14 +86,14 @@ def _handled(interface: int, *, tcp: bool) -> typing.Tuple[int, bytes]:
 
 
 class Domain:
-    """Rules in the making. Owns the ruleset's descriptor until `enter`."""
+    """Rules in the making. Owns the ruleset's `descriptor` until `enter`."""
 
-    __slots__ = ("_descriptor", "_rights")
+    __slots__ = ("_rights", "descriptor")
 
     def __init__(self, interface: int, *, tcp: bool) -> None:
         """Rules for that version of the interface. `tcp` leaves ports alone. Raises OSError."""
         self._rights, body = _handled(interface, tcp=tcp)
-        self._descriptor = call("landlock_create_ruleset", body, len(body), 0)
+        self.descriptor = call("landlock_create_ruleset", body, len(body), 0)
 
     def allow(self, path: str, rights: int) -> None:
         """Grant `rights` from a path down. Raises OSError."""
@@ -106,37 +105,17 @@ class Domain:
 
     def add(self, descriptor: int, rights: int) -> None:
         """Grant rights that are `fitting` from an open `O_PATH` descriptor down. Raises OSError."""
-        make([_adding(self._descriptor, descriptor, rights & self._rights)])
+        make([_adding(self.descriptor, descriptor, rights & self._rights)])
 
     def enter(self) -> None:
         """Hold this process and all that come from it to the rules, for good."""
-        call("landlock_restrict_self", self._descriptor, 0)
-        os.close(self._descriptor)
+        make([restricting(self.descriptor)])
+        os.close(self.descriptor)
 
 
-def calls(
-    interface: int,
-    rules: typing.Iterable[typing.Tuple[int, int]],
-    folders: typing.Iterable[typing.Tuple[str, int]],
-    free: typing.Sequence[int],
-    *,
-    tcp: bool,
-) -> typing.Iterator[Call]:
-    """What a `Domain` does from first to last, for a process to come.
-
-    Its `rules` are on open descriptors, and on folders of that process's own. `free` are the two
-    numbers that its next descriptors will have; the first stays open.
-    """
-    rights, body = _handled(interface, tcp=tcp)
-    ruleset, other = free
-    yield ready("landlock_create_ruleset", body, len(body), 0, gives=ruleset)
-    for number, right in rules:
-        yield _adding(ruleset, number, right & rights)
-    for folder, right in folders:
-        yield ready("openat", _HERE, os.fsencode(folder), os.O_PATH | os.O_CLOEXEC, gives=other)
-        yield _adding(ruleset, other, right & rights)
-        yield ready("close", other)
-    yield ready("landlock_restrict_self", ruleset, 0)
+def restricting(ruleset: int) -> Call:
+    """What holds a process and all that come from it to rules that were made, for good."""
+    return ready("landlock_restrict_self", ruleset, 0)
 
 
 def _adding(ruleset: int, number: int, rights: int) -> Call:

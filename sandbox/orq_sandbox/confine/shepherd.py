@@ -23,7 +23,7 @@ import time
 import typing
 
 from orq_sandbox import kernel
-from orq_sandbox.confine.syscalls import close_all_but
+from orq_sandbox.confine.descriptors import close_all_but
 
 __all__ = ["fork_inside", "watch_host"]
 

@@ -18,8 +18,6 @@ __all__ = [
     "HAS_X32",
     "NUMBERS",
     "call",
-    "close_all_but",
-    "closing",
     "make",
     "prctl",
     "ready",
@@ -28,7 +26,6 @@ __all__ = [
 
 _MACHINE = os.uname().machine
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_LAST_DESCRIPTOR = 0xFFFFFFFF
 
 AUDIT_ARCHITECTURE = _AUDIT.get(_MACHINE, 0)
 HAS_X32 = _MACHINE == "x86_64"
@@ -105,38 +102,3 @@ def text(path: typing.Optional[str]) -> typing.Optional[bytes]:
 def prctl(option: int, *words: int) -> int:
     """`prctl(2)`; raises OSError."""
     return call("prctl", option, *(words + (0,) * (4 - len(words))))
-
-
-def close_all_but(keep: typing.Iterable[int]) -> None:
-    """Close every descriptor that is not in `keep`."""
-    lowest = 0
-    for number in sorted(set(keep)):
-        if number > lowest:
-            _close_range(lowest, number - 1)
-        lowest = number + 1
-    _close_range(lowest, _LAST_DESCRIPTOR)
-
-
-def closing(
-    ranges: typing.Sequence[typing.Tuple[int, int]],
-) -> typing.Tuple[typing.Callable[[typing.Any], None], typing.Any]:
-    """What closes these descriptors, both ends included, and what it must be called with."""
-    try:
-        call("close_range", _LAST_DESCRIPTOR, _LAST_DESCRIPTOR, 0)
-    except OSError:  # Linux 5.9
-        return _close_ranges, ranges
-    return make, [ready("close_range", lowest, highest, 0) for lowest, highest in ranges]
-
-
-def _close_ranges(ranges: typing.Sequence[typing.Tuple[int, int]]) -> None:
-    for lowest, highest in ranges:
-        _close_range(lowest, highest)
-
-
-def _close_range(lowest: int, highest: int) -> None:
-    try:
-        call("close_range", lowest, highest, 0)
-    except OSError as error:
-        if error.errno != errno.ENOSYS:  # Linux 5.9
-            raise
-        os.closerange(lowest, min(highest, os.sysconf("SC_OPEN_MAX")) + 1)

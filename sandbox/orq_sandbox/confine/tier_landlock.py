@@ -25,9 +25,9 @@ import typing
 
 from orq_sandbox import forks, kernel
 from orq_sandbox.confine import capabilities, landlock, limits, rooms, root, seccomp, shepherd
+from orq_sandbox.confine.descriptors import close_all_but
 from orq_sandbox.confine.identity import become, require_readable
 from orq_sandbox.confine.stages import Stage, Stages
-from orq_sandbox.confine.syscalls import close_all_but
 
 __all__ = ["LandlockWall", "enter"]
 

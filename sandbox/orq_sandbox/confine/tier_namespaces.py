@@ -38,20 +38,20 @@ from orq_sandbox.confine import (
     seccomp,
     shepherd,
 )
+from orq_sandbox.confine.descriptors import aside, held
 from orq_sandbox.confine.furniture import Furniture
 from orq_sandbox.confine.identity import become
 from orq_sandbox.confine.rooms import OWN, Rooms, are_full
 from orq_sandbox.confine.stages import Stage, Stages
 from orq_sandbox.confine.standing import Standing
-from orq_sandbox.confine.syscalls import call, make
+from orq_sandbox.confine.syscalls import make
 from orq_sandbox.confine.traces import Traces
-from orq_sandbox.confine.vows import LOWEST_HELD, Vows
+from orq_sandbox.confine.vows import Vows
 
 __all__ = ["NamespacesWall", "enter"]
 
 Mapping = typing.Mapping[str, typing.Any]
 
-_F_DUPFD_CLOEXEC = 1030
 _ZYGOTE_PROCESSES = 4096
 _INNER = (
     namespaces.NEW_USER
@@ -79,9 +79,9 @@ class NamespacesWall:
         self.landlock = interface
         self.shelf = shelf[0]
         self._policy = policy
-        self._pid_namespace = _held("/proc/self/ns/pid", os.O_RDONLY)
-        self._mount_namespace = _held("/proc/self/ns/mnt", os.O_RDONLY)
-        self._proc = _held("/proc", os.O_PATH | os.O_DIRECTORY)
+        self._pid_namespace = held("/proc/self/ns/pid", os.O_RDONLY)
+        self._mount_namespace = held("/proc/self/ns/mnt", os.O_RDONLY)
+        self._proc = held("/proc", os.O_PATH | os.O_DIRECTORY)
         _, of_run, of_run_but_mounts, _ = _unshares(policy, interface)
         self._standing: typing.Optional[Standing] = None
         # the same for all runs
@@ -90,7 +90,7 @@ class NamespacesWall:
         self._traces = Traces(furniture.folders())
         unsharing = ("run: unshare mount ipc", namespaces.unshare, of_run)
         self._settling = stages.program([unsharing, mounting])
-        last_pid = namespaces.set_last_pid(_aside(namespaces.open_last_pid()))
+        last_pid = namespaces.set_last_pid(aside(namespaces.open_last_pid()))
         leaving = [*namespaces.leaving(self._mount_namespace, of_run), *last_pid]
         self._renewal = stages.program([("run: renew", make, leaving), mounting])
         but_mounts = [*namespaces.leaving(-1, of_run_but_mounts), *last_pid]
@@ -119,7 +119,7 @@ class NamespacesWall:
         """In init: its own mounts and ipc, the run's folders. Raises `WallError`."""
         del run  # all its folders are the policy's
         self._settling.go()
-        self._traces.note()
+        self._take_over()
         return self.own_rooms
 
     def renew_init(self, run: Mapping) -> Rooms:
@@ -134,10 +134,16 @@ class NamespacesWall:
             raise RuntimeError("a run has changed its init")
         if self._traces.are_left():
             self._renewal.go()
-            self._traces.note()
+            self._take_over()
         else:
             self._part_renewal.go()
         return self.own_rooms
+
+    def _take_over(self) -> None:
+        """In init, when its mounts are there."""
+        self._traces.note()
+        with self.stages("run: landlock"):
+            self._vows.bind()
 
     def is_disk_full(self) -> bool:
         """In init: whether nothing more goes into the run's folders."""
@@ -164,7 +170,7 @@ class NamespacesWall:
         granted += [(path, landlock.GRANTED_DEVICE) for path in policy.get("devices", ())]
         granted += [(path, landlock.WRITE) for _, path in policy.get("writable", ())]
         for path, rights in granted:
-            descriptor = _held(path, os.O_PATH)
+            descriptor = held(path, os.O_PATH)
             yield descriptor, landlock.fitting(descriptor, rights)
 
 
@@ -213,21 +219,6 @@ def enter(policy: Mapping, stages: Stages, interface: int) -> NamespacesWall:
     with stages("seal filter"):
         seccomp.install(filter_)
     return wall
-
-
-def _held(path: str, flags: int) -> int:
-    """An open descriptor out of the way of the low numbers, which are a step's."""
-    return _aside(os.open(path, flags | os.O_CLOEXEC))
-
-
-def _aside(low: int) -> int:
-    """The same descriptor under such a number; -1 for none."""
-    if low < 0:
-        return low
-    try:
-        return call("fcntl", low, _F_DUPFD_CLOEXEC, LOWEST_HELD)
-    finally:
-        os.close(low)
 
 
 def _unshare_outer(run_uid: typing.Optional[int]) -> None:

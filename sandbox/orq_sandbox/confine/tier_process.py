@@ -7,8 +7,8 @@ import signal
 import typing
 
 from orq_sandbox.confine import limits, rooms
+from orq_sandbox.confine.descriptors import close_all_but
 from orq_sandbox.confine.stages import Stage, Stages
-from orq_sandbox.confine.syscalls import close_all_but
 from orq_sandbox.confine.tier_landlock import fork_bound
 
 __all__ = ["ProcessWall", "enter"]

@@ -15,14 +15,12 @@ import os
 import typing
 
 from orq_sandbox.confine import capabilities, landlock, limits, namespaces, seccomp
+from orq_sandbox.confine.descriptors import LOWEST_HELD, aside, closing
 from orq_sandbox.confine.rooms import OWN, SHARED
 from orq_sandbox.confine.stages import Stage
-from orq_sandbox.confine.syscalls import Call, closing, make, ready
+from orq_sandbox.confine.syscalls import Call, make, ready
 
-__all__ = ["LOWEST_HELD", "Vows"]
-
-LOWEST_HELD = 64
-"""What a zygote holds open for its steps has this number or a higher one."""
+__all__ = ["Vows"]
 
 Mapping = typing.Mapping[str, typing.Any]
 Rules = typing.Sequence[typing.Tuple[int, int]]
@@ -46,7 +44,24 @@ class Vows:
         if os.access("/proc/" + _OOM_SCORE, os.F_OK):  # else a kernel that kills nobody
             self._files[_OOM_SCORE] = _FIRST_TO_DIE
         self._filter = seccomp.Program(seccomp.lock(has_namespaces=True))
+        self._ruleset = -1
+        self._restricting: typing.List[Call] = []
         self._usual = self._stages(_USUAL)
+
+    def bind(self) -> None:
+        """In init, when its rooms are mounted: make the rules that hold for all steps in them."""
+        if not self._landlock:
+            return
+        domain = landlock.Domain(self._landlock, tcp=self._policy.get("network") == "full")
+        for number, rights in self._rules:
+            domain.add(number, rights)
+        for path in OWN:
+            domain.allow(path, landlock.WRITE)
+        domain.allow(SHARED, landlock.KEEP)
+        if self._ruleset >= 0:
+            os.close(self._ruleset)
+        self._ruleset = aside(domain.descriptor)
+        self._restricting[:] = [landlock.restricting(self._ruleset)]
 
     def stages(self, run: Mapping, keep: typing.Sequence[int]) -> typing.List[Stage]:
         """What holds a step to them for good."""
@@ -59,13 +74,12 @@ class Vows:
         kept = sorted({*_STANDARD, *keep})
         gaps = [(one + 1, next_ - 1) for one, next_ in zip(kept, [*kept[1:], LOWEST_HELD])]
         gaps = [(lowest, highest) for lowest, highest in gaps if lowest <= highest]
-        # what the kernel gives to who opens a file from then on
-        free = [number for number in range(LOWEST_HELD) if number not in kept][:2]
+        free = min(number for number in range(LOWEST_HELD) if number not in kept)
         above = [*gaps[:-1], (kept[-1] + 1, _HIGHEST)]
         return [
             ("step: place for descriptors", *closing(gaps)),
-            ("step: user namespace", make, list(self._to_be_nobody(free[0]))),
-            ("step: landlock", make, list(self._to_be_bound(free))),
+            ("step: user namespace", make, list(self._to_be_nobody(free))),
+            ("step: landlock", make, self._restricting),
             ("step: descriptors", *closing(above)),
             ("step: limits", make, limits.lowering(self._policy.get("rlimits", {}))),
             ("step: capabilities", make, [capabilities.securebits(), capabilities.only()]),
@@ -73,6 +87,7 @@ class Vows:
         ]
 
     def _to_be_nobody(self, free: int) -> typing.Iterator[Call]:
+        # `free` is what the kernel gives to who opens a file by then
         yield capabilities.dumpable(value=True)  # else /proc/self belongs to nobody we are
         yield ready("unshare", namespaces.NEW_USER)
         for path, words in self._files.items():
@@ -81,15 +96,3 @@ class Vows:
             yield ready("write", free, words, len(words), gives=len(words))
             yield ready("close", free)
         yield capabilities.dumpable(value=False)
-
-    def _to_be_bound(self, free: typing.Sequence[int]) -> typing.Iterator[Call]:
-        if not self._landlock:
-            return iter(())
-        own = [(path, landlock.WRITE) for path in OWN]
-        return landlock.calls(
-            self._landlock,
-            self._rules,
-            [*own, (SHARED, landlock.KEEP)],
-            free,
-            tcp=self._policy.get("network") == "full",
-        )
