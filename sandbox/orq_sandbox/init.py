@@ -41,7 +41,7 @@ from orq_sandbox.child import (
     reset_signals,
     serving,
 )
-from orq_sandbox.confine import Program
+from orq_sandbox.confine import Program, make
 
 __all__ = ["Init", "run_alone", "serve"]
 
@@ -49,6 +49,7 @@ _KILL_PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.002
 _CHUNK = 448  # of the interpreter's small memory; what a RENEW says of its step comes in pieces
 _RENEWED_ENDS = 4  # the status socket stays
+_RENEWED = wire.frame(wire.RENEWED)
 _LONGEST_ABOUT = 1 << 20
 
 
@@ -113,6 +114,7 @@ class Init:
         self._step = self._pidfd = -1
         self._ends: typing.Tuple[int, ...] = ()
         self._lock: typing.Callable[[], None]
+        self._closing: typing.List[kernel.Call] = []
         self._serve: typing.Optional[Serve] = None
         self._next: typing.Optional[Channel] = None
         self._about: typing.Optional[bytes] = None
@@ -142,7 +144,7 @@ class Init:
             ahead = Ahead(rooms)
             ahead.prepare(self._json.loads(about))
         self._fork_step(rooms, channel, ahead)
-        self._status.sendall(wire.frame(wire.RENEWED))
+        self._status.sendall(_RENEWED)
 
     def _fork_step(
         self,
@@ -154,6 +156,7 @@ class Init:
         if channel.ends != self._ends:  # mostly they are where those of the last step were
             self._ends = channel.ends
             self._lock = Program(locking(self._place, channel, os.getpid())).go
+            self._closing = kernel.closing(channel.ends)
         if self._serve is None or ahead is not None:
             self._serve = serving(self._place, rooms, ahead, self._json)
         lock, serve, stderr = self._lock, self._serve, channel.stderr
@@ -163,8 +166,7 @@ class Init:
             become(lock, serve, stderr)
         self._step, self._work = step, rooms[0]
         self._pidfd = kernel.open_pidfd(step)
-        for descriptor in channel.ends:
-            os.close(descriptor)
+        make(self._closing)
 
     def watch(self) -> bool:
         """Return when nothing of the run is left: whether another is to follow."""

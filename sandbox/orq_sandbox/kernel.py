@@ -14,6 +14,7 @@ __all__ = [
     "adopt_orphans",
     "becoming",
     "children",
+    "closing",
     "descendants",
     "die_with_parent",
     "has_children",
@@ -82,6 +83,11 @@ def becoming(ends: typing.Sequence[int], parent: int, inherited: int) -> typing.
     return calls
 
 
+def closing(ends: typing.Iterable[int]) -> typing.List[Call]:
+    """Calls that close these descriptors."""
+    return [(0, _libc.close, (end,)) for end in ends]
+
+
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent dies, daemons included."""
     _checked(_prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "PR_SET_CHILD_SUBREAPER")
@@ -89,7 +95,8 @@ def adopt_orphans() -> None:
 
 def open_pidfd(pid: int) -> int:
     """A descriptor of a process, close-on-exec: readable when it has ended, immune to pid reuse."""
-    return _checked(_syscall(_NR_PIDFD_OPEN, pid, 0), "pidfd_open")
+    descriptor: int = _syscall(_NR_PIDFD_OPEN, pid, 0)
+    return descriptor if descriptor >= 0 else _checked(descriptor, "pidfd_open")
 
 
 def has_children() -> bool:

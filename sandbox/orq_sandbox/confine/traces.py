@@ -9,7 +9,8 @@ Rules of this file:
    the moment of the last change (ctime) of each folder, and the number that the next file gets.
 2. A change in the same tick of the clock as the one before it must show. It does where the kernel
    gives finer moments to what was asked about, since Linux 6.13: that is tried out. Elsewhere, and
-   whenever a question cannot be answered, there is something left.
+   whenever a question cannot be answered, there is something left. (Attributes that a user may set
+   there came with 6.6, and count as changes.)
 """
 
 from __future__ import annotations
@@ -76,7 +77,6 @@ class Traces:
         for folder in self._folders:
             name = os.fsencode(folder)
             yield ready("statx", _HERE, name, _NO_FOLLOW, _ALL_THERE_IS, place)
-            yield ready("llistxattr", name, None, 0)  # none has any
             place += _STATX_BYTES
         for mount in (ROOM, SHARED):
             yield ready("statfs", os.fsencode(mount), place)
