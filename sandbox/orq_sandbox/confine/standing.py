@@ -6,11 +6,10 @@ to name its init in such calls; but some name all processes of a user, `setprior
 
 from __future__ import annotations
 
-import ctypes
 import os
 import typing
 
-from orq_sandbox.confine.syscalls import Call, call, make, ready
+from orq_sandbox.confine.syscalls import Call, Picture, call, make, ready
 
 __all__ = ["Standing"]
 
@@ -26,19 +25,17 @@ class Standing:
 
     def __init__(self) -> None:
         """Raises OSError."""
-        self._seen = ctypes.create_string_buffer(
-            _LIMITS * _LIMIT_BYTES + _PARAMETER_BYTES + _MASK_BYTES
-        )
+        self._seen = Picture(_LIMITS * _LIMIT_BYTES + _PARAMETER_BYTES + _MASK_BYTES)
         self._calls = list(self._reading())
         make(self._calls)
-        self._first = self._seen.raw
+        self._seen.keep()
 
     def has_changed(self) -> bool:
         """Whether anything of that is otherwise in this process, a child's child. Raises OSError
         where it can be neither read nor be the same.
         """
         make(self._calls)
-        return self._seen.raw != self._first
+        return self._seen.has_changed()
 
     def _reading(self) -> typing.Iterator[Call]:
         yield ready(
@@ -46,7 +43,7 @@ class Standing:
         )
         yield ready("ioprio_get", _OF_A_PROCESS, 0, gives=call("ioprio_get", _OF_A_PROCESS, 0))
         yield ready("sched_getscheduler", 0, gives=call("sched_getscheduler", 0))
-        place = ctypes.addressof(self._seen)
+        place = self._seen.place
         for number in range(_LIMITS):
             yield ready("prlimit64", 0, number, None, place)
             place += _LIMIT_BYTES

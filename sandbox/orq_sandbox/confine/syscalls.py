@@ -17,6 +17,7 @@ __all__ = [
     "AUDIT_ARCHITECTURE",
     "HAS_X32",
     "NUMBERS",
+    "Picture",
     "call",
     "make",
     "prctl",
@@ -44,7 +45,8 @@ def _numbers() -> typing.Dict[str, int]:
 
 
 NUMBERS = _numbers()
-_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall, _memcmp = _libc.syscall, _libc.memcmp
 _syscall.restype = ctypes.c_long
 # a pointer's type takes a number for all of a register, and bytes and references for their address
 _syscall.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * 6)
@@ -92,6 +94,27 @@ def _failed(function: typing.Any, words: typing.Sequence[typing.Any], result: in
     return OSError(
         code, "%s: %s" % (name, os.strerror(code) if result == -1 else "gave %d" % result)
     )
+
+
+class Picture:
+    """What calls that are made ready leave in memory, and whether it is what they left there once.
+
+    Nothing is made of it to find out: an init does so at every run.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._now, self._once = (ctypes.create_string_buffer(size) for _ in range(2))
+        self._parts = (self._once, self._now, size)
+        self.place = ctypes.addressof(self._now)
+        """Where in memory the calls are to write, `size` bytes."""
+
+    def keep(self) -> None:
+        """This is how it was once."""
+        ctypes.memmove(*self._parts)
+
+    def has_changed(self) -> bool:
+        """Whether it is otherwise now."""
+        return int(_memcmp(*self._parts)) != 0
 
 
 def text(path: typing.Optional[str]) -> typing.Optional[bytes]:

@@ -15,13 +15,12 @@ Rules of this file:
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
 import typing
 
 from orq_sandbox.confine.rooms import ROOM, SHARED
-from orq_sandbox.confine.syscalls import Call, make, ready
+from orq_sandbox.confine.syscalls import Call, Picture, make, ready
 
 __all__ = ["Traces"]
 
@@ -40,9 +39,9 @@ class Traces:
         """`folders` are all that the run's file systems hold, by paths that no mount hides."""
         size = len(folders) * _STATX_BYTES + 2 * _STATFS_BYTES
         self._folders = folders
-        self._buffer = ctypes.create_string_buffer(size)
+        self._seen = Picture(size)
         self._calls = list(self._looking())
-        self._seen = b""
+        self._is_known = False
         self._numbers: typing.List[int] = []
         self._is_fine = False
 
@@ -51,29 +50,28 @@ class Traces:
         try:
             self._is_fine = self._is_fine or self._shows_each_change()
             self._numbers = [_next_number(place) for place in (ROOM, SHARED)]
-            self._seen = self._look()
+            make(self._calls)
+            self._seen.keep()
+            self._is_known = self._is_fine
         except OSError:  # a kernel that does not tell
-            self._seen = b""
+            self._is_known = False
 
     def are_left(self) -> bool:
         """Whether it may look otherwise now."""
-        if not self._is_fine or not self._seen:
+        if not self._is_known:
             return True
         try:
             for place, number in enumerate(self._numbers):
                 self._numbers[place] = number + 1
                 if _next_number((ROOM, SHARED)[place]) != number + 1:
                     return True
-            return self._look() != self._seen
+            make(self._calls)
+            return self._seen.has_changed()
         except OSError:
             return True
 
-    def _look(self) -> bytes:
-        make(self._calls)
-        return self._buffer.raw
-
     def _looking(self) -> typing.Iterator[Call]:
-        place = ctypes.addressof(self._buffer)
+        place = self._seen.place
         for folder in self._folders:
             name = os.fsencode(folder)
             yield ready("statx", _HERE, name, _NO_FOLLOW, _ALL_THERE_IS, place)
