@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import socket
 import typing
 
-from orq_sandbox import forks, kernel
-from orq_sandbox.confine import capabilities
-from orq_sandbox.confine.syscalls import Call, call, make, ready
+from orq_sandbox.confine.syscalls import Call, call, ready
 
 __all__ = [
     "CLONE_NEW",
@@ -21,7 +17,6 @@ __all__ = [
     "NEW_PID",
     "NEW_USER",
     "NEW_UTS",
-    "another_user_namespace",
     "bound_watching",
     "enter_pid_namespace",
     "leaving",
@@ -87,48 +82,14 @@ def open_last_pid() -> int:
         return -1
 
 
-def map_ids(uid: int, gid: int, proc: typing.Optional[int] = None) -> None:
-    """Name our user and group in the parent namespace `INNER_ID` in ours, and map nobody else.
-
-    `proc`: a /proc that can be written to, if that is not the one in sight.
-    """
+def map_ids(uid: int, gid: int) -> None:
+    """Name our user and group in the parent namespace `INNER_ID` in ours, and map nobody else."""
     for path, words in maps(uid, gid):
-        place = path if proc is not None else "/proc/" + path
-        descriptor = os.open(place, os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        descriptor = os.open("/proc/" + path, os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(descriptor, words)
         finally:
             os.close(descriptor)
-
-
-def another_user_namespace(proc: int) -> int:
-    """One in which our user and group are `INNER_ID`, for processes to come; its descriptor.
-
-    `proc`: a /proc that can be written to. Raises OSError.
-    """
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        child = forks.fork_unheard()
-        if child == 0:
-            _send_another(theirs, proc)
-        theirs.close()
-        _, numbers = kernel.receive_with_descriptors(ours, 1, 1)
-        os.waitpid(child, 0)
-    if not numbers:
-        raise OSError(errno.EPERM, "no user namespace for steps")
-    return numbers[0]
-
-
-def _send_another(line: socket.socket, proc: int) -> None:
-    """In a process of its own, which stays in it: never returns."""
-    try:
-        make([capabilities.dumpable(value=True)])  # else its files in /proc are nobody's that it is
-        unshare(NEW_USER)
-        map_ids(INNER_ID, INNER_ID, proc)
-        namespace = os.open("self/ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-        line.sendmsg([b"\0"], kernel.rights(namespace))
-    finally:
-        os._exit(0)
 
 
 def maps(uid: int, gid: int) -> typing.Iterator[typing.Tuple[str, bytes]]:

@@ -21,7 +21,7 @@ import typing
 
 from orq_sandbox.confine import bpf, seccomp_policy
 from orq_sandbox.confine.mounts import RUN_MOUNT_FLAGS
-from orq_sandbox.confine.namespaces import CLONE_NEW, NEW_NS, NEW_PID, NEW_USER
+from orq_sandbox.confine.namespaces import CLONE_NEW, NEW_NS, NEW_PID
 from orq_sandbox.confine.syscalls import NUMBERS, Call, make, ready
 
 __all__ = ["Program", "install", "lock", "seal"]
@@ -221,6 +221,6 @@ def _set_up(unshares: typing.Sequence[int]) -> typing.Dict[str, bpf.Verdict]:
     """What runs are set up with, argument for argument: nothing can be remounted writable."""
     return {
         "unshare": bpf.unless_in(0, unshares, _PERMISSION),
-        "setns": bpf.unless_in(1, [NEW_PID, NEW_NS, NEW_USER], _PERMISSION),
+        "setns": bpf.unless_in(1, [NEW_PID, NEW_NS], _PERMISSION),
         "mount": bpf.unless_in(3, RUN_MOUNT_FLAGS, _PERMISSION),
     }

@@ -18,13 +18,11 @@ Rules of this file:
 3. The first pid namespace is there for its /proc, which shows nothing: a new /proc can be mounted
    in inner namespaces only where one that reveals as much is in sight.
 4. The step's user namespace comes after all mounting: `RLIMIT_NPROC` then counts this run alone,
-   and what the step could do in it means nothing to the other namespaces. An init of many runs has
-   one for them all, one after another.
+   and what the step could do in it means nothing to the other namespaces.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import typing
@@ -55,7 +53,6 @@ __all__ = ["NamespacesWall", "enter"]
 Mapping = typing.Mapping[str, typing.Any]
 
 _ZYGOTE_PROCESSES = 4096
-_MANY = 16  # runs, and there will be as many more as a user namespace of their own costs
 _INNER = (
     namespaces.NEW_USER
     | namespaces.NEW_NS
@@ -87,7 +84,6 @@ class NamespacesWall:
         self._proc = held("/proc", os.O_PATH | os.O_DIRECTORY)
         _, of_run, of_run_but_mounts, _ = _unshares(policy, interface)
         self._standing: typing.Optional[Standing] = None
-        self._renewals = 0
         # the same for all runs
         furniture = Furniture(policy, has_large_pages=shelf[1])
         mounting = furniture.stage("run: mounts")
@@ -136,10 +132,6 @@ class NamespacesWall:
         del run
         if self._standing is None or self._standing.has_changed():
             raise RuntimeError("a run has changed its init")
-        self._renewals += 1
-        if self._renewals == _MANY:
-            with contextlib.suppress(OSError):  # then each has its own, as before
-                self._vows.share()
         if self._traces.are_left():
             self._renewal.go()
             self._take_over()

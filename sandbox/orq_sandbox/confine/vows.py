@@ -40,24 +40,13 @@ class Vows:
         """`proc`: a /proc that can be written to; `rules` as `landlock.Domain.add` takes them."""
         self._policy, self._landlock = policy, interface
         self._proc, self._rules = proc, rules
-        self._maps = dict(namespaces.maps(namespaces.INNER_ID, namespaces.INNER_ID))
-        self._oom_score: typing.Dict[str, bytes] = {}
+        self._files = dict(namespaces.maps(namespaces.INNER_ID, namespaces.INNER_ID))
         if os.access("/proc/" + _OOM_SCORE, os.F_OK):  # else a kernel that kills nobody
-            self._oom_score[_OOM_SCORE] = _FIRST_TO_DIE
+            self._files[_OOM_SCORE] = _FIRST_TO_DIE
         self._filter = seccomp.Program(seccomp.lock(has_namespaces=True))
         self._ruleset = -1
         self._restricting: typing.List[Call] = []
-        self._naming: typing.List[Call] = []
-        self._free = -1
         self._usual = self._stages(_USUAL)
-
-    def share(self) -> None:
-        """In init: have its steps from now on in one user namespace, one after another.
-
-        It counts processes, and is asked who one is; nothing that a step may do stays in it.
-        """
-        namespace = aside(namespaces.another_user_namespace(self._proc))
-        self._naming[:] = self._to_be_nobody(self._free, namespace)
 
     def bind(self) -> None:
         """In init, when its rooms are mounted: make the rules that hold for all steps in them."""
@@ -86,13 +75,10 @@ class Vows:
         gaps = [(one + 1, next_ - 1) for one, next_ in zip(kept, [*kept[1:], LOWEST_HELD])]
         gaps = [(lowest, highest) for lowest, highest in gaps if lowest <= highest]
         free = min(number for number in range(LOWEST_HELD) if number not in kept)
-        naming = list(self._to_be_nobody(free))
-        if keep == _USUAL:
-            self._naming, self._free = naming, free
         above = [*gaps[:-1], (kept[-1] + 1, _HIGHEST)]
         return [
             ("step: place for descriptors", *closing(gaps)),
-            ("step: user namespace", make, naming),
+            ("step: user namespace", make, list(self._to_be_nobody(free))),
             ("step: landlock", make, self._restricting),
             ("step: descriptors", *closing(above)),
             ("step: limits", make, limits.lowering(self._policy.get("rlimits", {}))),
@@ -100,20 +86,13 @@ class Vows:
             ("step: lock filter", make, [ready("umask", _UMASK, gives=None), self._filter.call()]),
         ]
 
-    def _to_be_nobody(self, free: int, namespace: int = -1) -> typing.Iterator[Call]:
+    def _to_be_nobody(self, free: int) -> typing.Iterator[Call]:
         # `free` is what the kernel gives to who opens a file by then
         yield capabilities.dumpable(value=True)  # else /proc/self belongs to nobody we are
-        if namespace < 0:
-            yield ready("unshare", namespaces.NEW_USER)
-            yield from self._writing(self._maps, free)
-        else:
-            yield ready("setns", namespace, namespaces.NEW_USER)
-        yield from self._writing(self._oom_score, free)
-        yield capabilities.dumpable(value=False)
-
-    def _writing(self, files: typing.Mapping[str, bytes], free: int) -> typing.Iterator[Call]:
-        for path, words in files.items():
+        yield ready("unshare", namespaces.NEW_USER)
+        for path, words in self._files.items():
             name = os.fsencode(path)
             yield ready("openat", self._proc, name, os.O_WRONLY | os.O_CLOEXEC, gives=free)
             yield ready("write", free, words, len(words), gives=len(words))
             yield ready("close", free)
+        yield capabilities.dumpable(value=False)
