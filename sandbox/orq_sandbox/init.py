@@ -50,7 +50,6 @@ _POLL_SECONDS = 0.002
 _CHUNK = 448  # of the interpreter's small memory; what a RENEW says of its step comes in pieces
 _RENEWED_ENDS = 4  # the status socket stays
 _RENEWED = wire.frame(wire.RENEWED)
-_LONGEST_ABOUT = 1 << 20
 
 
 def run_alone(place: Place, channel: Channel, json: typing.Any) -> None:
@@ -108,7 +107,7 @@ class Init:
         self._wall = place.wall
         self._json = json
         self._status = socket.socket(fileno=status)
-        longest = {wire.STOP: wire.STOP_BODY.size, wire.KEEP: 0, wire.RENEW: _LONGEST_ABOUT}
+        longest = {wire.STOP: wire.STOP_BODY.size, wire.KEEP: 0, wire.RENEW: wire.LONGEST_ABOUT}
         self._orders = wire.Decoder(longest)
         self._work = ""
         self._step = self._pidfd = -1

@@ -53,7 +53,7 @@ def made(
     """
     if source is not None:
         return _of_source(source)
-    return _of_file(str(file), roots, _compiled if is_wary else _loaded)
+    return _of_file(str(file), roots, _from_source if is_wary else _from_loader)
 
 
 def _of_file(
@@ -99,11 +99,11 @@ def _anew(code: typing.Any) -> typing.Any:
     return code.replace(co_consts=tuple(inside))
 
 
-def _loaded(loader: typing.Any, name: str) -> typing.Any:
+def _from_loader(loader: typing.Any, name: str) -> typing.Any:
     return loader.get_code(name)
 
 
-def _compiled(loader: typing.Any, name: str) -> typing.Any:
+def _from_source(loader: typing.Any, name: str) -> typing.Any:
     path = loader.get_filename(name)
     with open(path, "rb", opener=_without_waiting) as file:
         is_usual = stat.S_ISREG(os.fstat(file.fileno()).st_mode)

@@ -86,13 +86,13 @@ def _fill_heap() -> None:
     libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
     libc.malloc.argtypes, libc.free.argtypes = (ctypes.c_size_t,), (ctypes.c_void_p,)
     libc.malloc_trim(0)
+    behind = libc.sbrk(0) - libc.mallinfo2().top
     size, left = _LARGEST_BLOCK, _MOST
     while size >= _GRAIN and left > 0:
-        behind = libc.sbrk(0) - libc.mallinfo2().top
         block = libc.malloc(size)
         if block < behind:
             left -= size
-        else:  # there is no room for one in between
+        else:  # there is no room for one in between; what was taken from behind goes back there
             libc.free(block)
             size = size // 2 if size > 2 * _LARGEST_OF_POOLS else size - _GRAIN
 

@@ -13,7 +13,6 @@ from orq_sandbox.answer import Files
 __all__ = ["receive"]
 
 _LONGEST_REQUEST = 1 << 30
-_LONGEST_EXPECT = 1 << 20
 _CHUNK = 1 << 18
 _INT = struct.Struct("i")
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)  # as flags of an enum they are slow
@@ -25,7 +24,7 @@ def receive(
     request: socket.socket, files: Files, ahead: Ahead, json: typing.Any
 ) -> typing.Optional[bytes]:
     """The payload of the request, when it is there; None when there will be none."""
-    decoder = wire.Decoder({wire.EXPECT: _LONGEST_EXPECT, wire.REQUEST: _LONGEST_REQUEST})
+    decoder = wire.Decoder({wire.EXPECT: wire.LONGEST_ABOUT, wire.REQUEST: _LONGEST_REQUEST})
     into = _first
     while True:
         size, beside, _, _ = request.recvmsg_into((into,), _ROOM, _CLOSE_ON_EXEC)

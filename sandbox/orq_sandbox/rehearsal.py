@@ -50,9 +50,9 @@ def get_ready(json: typing.Any) -> Canned:
     """
     told = _told(json)
     whole = [_whole(json, source) for source in _CANNED_SOURCES]
-    for _ in range(_TIMES):
-        for canned in (*whole, told):
-            _rehearse(json, _NOWHERE, canned)
+    for time in range(_TIMES):
+        _rehearse(json, _NOWHERE, whole[time % len(whole)])
+        _rehearse(json, _NOWHERE, told)
     _ready[:] = [told]
     return told
 

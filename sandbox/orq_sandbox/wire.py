@@ -42,6 +42,7 @@ __all__ = [
     "IN_COMPANY",
     "KEEP",
     "LEAST_BLOB",
+    "LONGEST_ABOUT",
     "MOST_BLOBS",
     "PARKED",
     "PLACED",
@@ -85,6 +86,9 @@ SEAL_BYTES = 16
 
 ALONE = b"1"
 IN_COMPANY = b"0"
+
+LONGEST_ABOUT = 1 << 20
+"""Bytes that an EXPECT or a RENEW says of a step."""
 
 LEAST_BLOB = 1 << 16
 """From so many bytes on a value travels beside the JSON."""
