@@ -2,7 +2,7 @@
 
 ::
 
-    <cache>/guest/v1/<key>/__main__.py          run by `python -I -S -B <cache>/guest/v1/<key>`
+    <cache>/guest/v1/<key>/__main__.py          run by `python -I -S -B`
     <cache>/guest/v1/<key>/orq_sandbox/*.py     with bytecode of that interpreter beside them
     <cache>/guest/latest/<interpreter>          names the bundle that was last staged for it
 

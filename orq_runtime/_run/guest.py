@@ -113,7 +113,7 @@ def _start(python: Path, bundle: Path) -> _Waiting:
     try:
         with theirs:
             process = subprocess.Popen(
-                [str(python), "-I", "-S", "-B", str(bundle), str(theirs.fileno())],
+                [str(python), "-I", "-S", "-B", f"{bundle}/__main__.py", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

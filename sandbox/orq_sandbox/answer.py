@@ -154,7 +154,6 @@ def _run(
             return _body(json, document, clock)
         if "blobs" in asked:
             parcel = later.part("parcel")  # only for large values
-
             inputs = parcel.unpacked(inputs, asked["blobs"], files.came)
         positional, inputs = call.bind(inputs)
         clock.coerced = call.coerced

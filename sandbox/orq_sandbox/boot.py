@@ -12,11 +12,11 @@ stream, with the descriptors they are about: `mode` (`zygote`, `exec`, `command`
 
 from __future__ import annotations
 
+import _socket
 import importlib
 import json as standard_json
 import os
 import site
-import socket
 import sys
 import types
 import typing
@@ -102,13 +102,14 @@ def _hear(number: int) -> typing.Tuple[typing.Dict[str, typing.Any], typing.List
     for name in _WANTED_BY_ORJSON:
         importlib.import_module(name)
     text, descriptors = b"", []
-    with socket.socket(fileno=number) as line:
-        while True:
-            chunk, found = kernel.receive_with_descriptors(line, _CHUNK, _MOST)
-            if not chunk:
-                break
-            text += chunk
-            descriptors += found
+    line = _socket.socket(fileno=number)
+    while True:
+        chunk, found = kernel.receive_with_descriptors(line, _CHUNK, _MOST)
+        if not chunk:
+            break
+        text += chunk
+        descriptors += found
+    line.close()
     if not text:
         os._exit(0)
     return standard_json.loads(text), descriptors

@@ -9,10 +9,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+import _socket
 import io
 import os
 import signal
-import socket
 import sys
 import typing
 
@@ -35,10 +35,10 @@ __all__ = [
 _REQUEST = 3
 _RESULT = 4
 _NOWHERE = ("/", "/")
-_socket: typing.Any = socket.SocketType
-_UNIX, _STREAM = int(socket.AF_UNIX), int(socket.SOCK_STREAM)  # members of an enum are slow
+_new_socket: typing.Any = _socket.socket
+_UNIX, _STREAM = _socket.AF_UNIX, _socket.SOCK_STREAM
 
-Serve = typing.Callable[[socket.socket], None]
+Serve = typing.Callable[[_socket.socket], None]
 
 
 class Channel:
@@ -106,7 +106,7 @@ def serving(
     is_all_disk_ours = place.wall.is_all_disk_ours
     become, is_spare = place.become, place.is_spare
 
-    def serve(request: socket.socket) -> None:
+    def serve(request: _socket.socket) -> None:
         if become is not None:
             become(request, _RESULT, rooms)
         serve_request(
@@ -132,8 +132,8 @@ def become_step(lock: typing.Callable[[], None], serve: Serve, stderr: int) -> N
         lock()
         if not _printers:
             _show_printers()
-        # of the class that `socket.socket` is made from, and with nothing left to ask for
-        serve(_socket(_UNIX, _STREAM, 0, _REQUEST))
+        # with nothing left to ask for
+        serve(_new_socket(_UNIX, _STREAM, 0, _REQUEST))
     except BaseException as error:  # nothing may run on in a copy of the zygote
         confess(2, error)
         confess(stderr, error)

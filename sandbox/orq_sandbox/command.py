@@ -11,10 +11,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+import _socket
 import json
 import os
 import signal
-import socket
 import sys
 import typing
 
@@ -29,7 +29,7 @@ _UMASK = 0o022
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def serve(request: socket.socket, result: int, rooms: typing.Tuple[str, str]) -> None:
+def serve(request: _socket.socket, result: int, rooms: typing.Tuple[str, str]) -> None:
     """Wait for the one request and become the program it names. Never returns."""
     request.send(wire.frame(wire.PARKED))
     message = _receive(request)
@@ -56,7 +56,7 @@ def serve(request: socket.socket, result: int, rooms: typing.Tuple[str, str]) ->
 def _run(
     asked: typing.Mapping[str, typing.Any],
     variables: typing.Mapping[str, str],
-    request: socket.socket,
+    request: _socket.socket,
     result: int,
 ) -> None:
     """Run Python that comes with the request, in this process. Never returns."""
@@ -75,7 +75,7 @@ def _run(
     os._exit(0)
 
 
-def _receive(request: socket.socket) -> typing.Optional[bytes]:
+def _receive(request: _socket.socket) -> typing.Optional[bytes]:
     decoder = wire.Decoder({wire.REQUEST: _LONGEST_REQUEST})
     while True:
         chunk = request.recv(_CHUNK)

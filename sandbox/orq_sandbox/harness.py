@@ -11,8 +11,8 @@ Rules of this file:
 
 from __future__ import annotations
 
+import _socket
 import os
-import socket
 import sys
 import typing
 
@@ -36,20 +36,19 @@ def get_ready(json: typing.Any) -> None:
     """In a zygote: what each child does in its own life, as far as nothing of that can be seen."""
     canned = get_rehearsed(json)
     for _ in range(_TIMES):
-        ours, theirs = socket.socketpair()
-        with theirs:
-            line: typing.Any = socket.SocketType(ours.family, ours.type, 0, ours.detach())
-            ahead = canned.expected()
-            _park(line, line.fileno(), json, _NOWHERE, ahead, is_spare=True)
-            theirs.sendall(canned.line.frame)
-            receive(line, Files(), ahead, json)
-            line.close()
+        ours, theirs = _socket.socketpair()
+        ahead = canned.expected()
+        _park(ours, ours.fileno(), json, _NOWHERE, ahead, is_spare=True)
+        theirs.sendall(canned.line.frame)
+        receive(ours, Files(), ahead, json)
+        ours.close()
+        theirs.close()
         _flush()
     canned.forget()
 
 
 def serve(
-    request: socket.socket,
+    request: _socket.socket,
     mark: int,
     result: int,
     json: typing.Any,
@@ -89,7 +88,7 @@ def serve(
 
 
 def _park(
-    request: socket.socket,
+    request: _socket.socket,
     mark: int,
     json: typing.Any,
     rooms: typing.Tuple[str, str],

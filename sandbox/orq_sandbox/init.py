@@ -22,10 +22,10 @@ Rules of this file:
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
 import signal
-import socket
 import time
 import typing
 
@@ -106,7 +106,7 @@ class Init:
         self._place = place
         self._wall = place.wall
         self._json = json
-        self._status = socket.socket(fileno=status)
+        self._status = _socket.socket(fileno=status)
         longest = {wire.STOP: wire.STOP_BODY.size, wire.KEEP: 0, wire.RENEW: wire.LONGEST_ABOUT}
         self._orders = wire.Decoder(longest)
         self._work = ""

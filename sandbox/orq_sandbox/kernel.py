@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _socket
 import ctypes
 import os
 import signal
-import socket
 import struct
 import typing
 
@@ -36,7 +36,6 @@ _wait4, _getrusage = _libc.wait4, _libc.getrusage
 _status = (ctypes.c_int * 1)()
 _usage = ctypes.create_string_buffer(512)
 _USAGE = struct.Struct("9l")  # of `getrusage(2)`, as far as it is asked for
-_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)  # as flags of an enum they are slow
 _waitid = _libc.waitid
 _ANY = -1 & 0xFFFFFFFF  # as C has it
 _ANY_CHILD = (int(os.P_ALL), 0, None, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -165,14 +164,14 @@ def _parent_of(pid: int) -> int:
 
 
 def receive_with_descriptors(
-    line: socket.socket, longest: int, most: int
+    line: _socket.socket, longest: int, most: int
 ) -> typing.Tuple[bytes, typing.List[int]]:
     """The next bytes and the descriptors with them, close-on-exec. `socket.recv_fds` since 3.9."""
     numbers: list = []
-    space = socket.CMSG_SPACE(most * _NUMBER.size)
-    message, ancillary, _, _ = line.recvmsg(longest, space, _CLOSE_ON_EXEC)
+    space = _socket.CMSG_SPACE(most * _NUMBER.size)
+    message, ancillary, _, _ = line.recvmsg(longest, space, _socket.MSG_CMSG_CLOEXEC)
     for level, kind, body in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+        if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
             whole = len(body) - len(body) % _NUMBER.size
             numbers += memoryview(body)[:whole].cast("i")
     return message, numbers
@@ -180,4 +179,4 @@ def receive_with_descriptors(
 
 def rights(descriptor: int) -> list:
     """What goes along with a message for a descriptor to go along with it."""
-    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _NUMBER.pack(descriptor))]
+    return [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _NUMBER.pack(descriptor))]

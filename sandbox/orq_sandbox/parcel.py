@@ -15,6 +15,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import _socket
 import array
 import binascii
 import fcntl
@@ -22,7 +23,6 @@ import importlib
 import io
 import mmap
 import os
-import socket
 import sys
 import typing
 
@@ -386,9 +386,9 @@ def send(result: int, message: memoryview, descriptor: int) -> memoryview:
 
     The descriptor is closed: when the message is whole nobody has the file but who receives it.
     """
-    line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, result)
+    line = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, result)
     try:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [descriptor]))]
         sent = line.sendmsg([message[:1]], rights)
     finally:
         line.detach()

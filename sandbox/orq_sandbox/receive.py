@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import _socket
 import struct
 import typing
 
@@ -15,19 +15,18 @@ __all__ = ["receive"]
 _LONGEST_REQUEST = 1 << 30
 _CHUNK = 1 << 18
 _INT = struct.Struct("i")
-_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)  # as flags of an enum they are slow
 _first = memoryview(bytearray(1 << 15))  # there already: what most requests fit into
-_ROOM = socket.CMSG_SPACE(_INT.size)
+_ROOM = _socket.CMSG_SPACE(_INT.size)
 
 
 def receive(
-    request: socket.socket, files: Files, ahead: Ahead, json: typing.Any
+    request: _socket.socket, files: Files, ahead: Ahead, json: typing.Any
 ) -> typing.Optional[bytes]:
     """The payload of the request, when it is there; None when there will be none."""
     decoder = wire.Decoder({wire.EXPECT: wire.LONGEST_ABOUT, wire.REQUEST: _LONGEST_REQUEST})
     into = _first
     while True:
-        size, beside, _, _ = request.recvmsg_into((into,), _ROOM, _CLOSE_ON_EXEC)
+        size, beside, _, _ = request.recvmsg_into((into,), _ROOM, _socket.MSG_CMSG_CLOEXEC)
         if beside:
             files.came = _INT.unpack(beside[0][2][: _INT.size])[0]
         if not size:

@@ -12,8 +12,8 @@ Rules of this file:
 
 from __future__ import annotations
 
+import _socket
 import select
-import socket
 import sys
 import types
 import typing
@@ -38,7 +38,6 @@ _NOWHERE = ("/", "/")
 _INPUTS = {"n": 1, "xs": [1, 2]}
 _TIMES = 10  # so often a function is called before the interpreter has fitted its code to it
 _NOBODY = -1
-_PEEK = int(socket.MSG_PEEK)
 
 _ready: list = []  # a zygote's, for its children
 
@@ -61,7 +60,7 @@ def warm_up(
     json: typing.Any,
     rooms: typing.Tuple[str, str],
     ahead: Ahead,
-    request: socket.socket,
+    request: _socket.socket,
     number: int,
 ) -> bool:
     """Serve a request of our own, if there is time, and take what is prepared of the step.
@@ -129,12 +128,12 @@ def _rehearse(json: typing.Any, rooms: typing.Tuple[str, str], canned: Canned) -
         load.forget_source()
 
 
-def _is_awaited(request: socket.socket, number: int) -> bool:
+def _is_awaited(request: _socket.socket, number: int) -> bool:
     """Whether more has come by now than the word about what to expect."""
     if not select.select((number,), (), (), 0)[0]:
         return False
-    start = request.recv(wire.HEADER.size, _PEEK)
+    start = request.recv(wire.HEADER.size, _socket.MSG_PEEK)
     if len(start) < wire.HEADER.size or start[0] != wire.EXPECT:
         return True
     longest = wire.HEADER.size + wire.HEADER.unpack(start)[1] + 1
-    return len(request.recv(longest, _PEEK)) == longest
+    return len(request.recv(longest, _socket.MSG_PEEK)) == longest

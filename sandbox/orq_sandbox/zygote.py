@@ -11,13 +11,13 @@ End-of-file on the control socket (the host is gone or done) ends it and every r
 
 from __future__ import annotations
 
+import _socket
 import gc
 import importlib
 import json as standard_json
 import os
 import select
 import signal
-import socket
 import sys
 import typing
 
@@ -33,15 +33,15 @@ _PATIENCE_MS = 20  # after READY the first order is on its way
 _FIRST = 3
 _OF_AN_EARLY = 8  # runs under one init: the first of a burst are not to wait for it to settle
 _OF_A_SETTLED = 1 << 20  # the host sees to an end
-_USUAL = ("dataclasses", "inspect")
+_USUAL = ("dataclasses", "inspect", "socket")
 
 
 def serve(
     control_number: int, json: typing.Any, preload: typing.List[str], wall: confine.Wall
 ) -> None:
     """Preload, say READY, fork on demand until the host closes. Never returns."""
-    control = socket.socket(fileno=control_number)
-    control.set_inheritable(False)
+    control = _socket.socket(fileno=control_number)
+    os.set_inheritable(control_number, False)
     failed = _preload(preload)
     _part_uuids()
     kernel.adopt_orphans()
@@ -139,7 +139,7 @@ def _hear_of_deaths() -> int:
 
 
 def _next_order(
-    control: socket.socket,
+    control: _socket.socket,
 ) -> typing.Optional[typing.Tuple[typing.Dict[str, typing.Any], typing.List[int]]]:
     message, numbers = kernel.receive_with_descriptors(control, _LONGEST_MESSAGE, _MOST)
     if not message:
@@ -151,7 +151,7 @@ def _next_order(
 
 
 def _spawn(
-    place: child.Place, numbers: typing.List[int], control: socket.socket, json: typing.Any
+    place: child.Place, numbers: typing.List[int], control: _socket.socket, json: typing.Any
 ) -> int:
     pid = place.wall.fork_init()
     if pid == 0:

@@ -39,7 +39,7 @@ _ALLOWED = frozenset(
         "select",
         "signal",
         "site",
-        "socket",
+        "_socket",
         "stat",
         "struct",
         "sys",

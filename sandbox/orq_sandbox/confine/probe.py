@@ -9,11 +9,11 @@ Rules of this file:
 
 from __future__ import annotations
 
+import _socket
 import errno
 import json
 import os
 import signal
-import socket
 import sys
 import typing
 
@@ -142,7 +142,7 @@ def _canaries(
     yield "mount", lambda: call("mount", b"none", b"/", None, 1 << 18, None)
     yield "keys", lambda: call("keyctl", 0, -3 & 0xFFFFFFFF, 0)
     if policy.get("network", "none") == "none":
-        yield "internet socket", lambda: socket.socket(socket.AF_INET)
+        yield "internet socket", lambda: _socket.socket(_socket.AF_INET)
 
 
 def _open(path: str, flags: int) -> None:

@@ -12,11 +12,11 @@ Rules of this file:
 
 from __future__ import annotations
 
+import _socket
 import ctypes
 import errno
 import os
 import signal
-import socket
 import typing
 
 from orq_sandbox.confine import bpf, seccomp_policy
@@ -168,10 +168,10 @@ def _checked_arguments() -> typing.Dict[str, bpf.Verdict]:
 
 
 def _sockets(network: str, *, unix_sockets: bool) -> typing.Dict[str, bpf.Verdict]:
-    unix, netlink = int(socket.AF_UNIX), int(socket.AF_NETLINK)
+    unix, netlink = _socket.AF_UNIX, _socket.AF_NETLINK
     families = [unix] if unix_sockets else []
     if network == "full":
-        families += [int(socket.AF_INET), int(socket.AF_INET6)]
+        families += [_socket.AF_INET, _socket.AF_INET6]
     other: bpf.Verdict = _PERMISSION
     if network == "full":  # interfaces and routes; other protocols configure the kernel
         other = bpf.both(0, netlink, 2, _ALL, 0, _PERMISSION)
