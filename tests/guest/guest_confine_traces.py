@@ -10,7 +10,6 @@ from orq_sandbox.confine import mounts, namespaces
 from orq_sandbox.confine.rooms import OWN, ROOM, SHARED, TEMPORARY
 from orq_sandbox.confine.traces import Traces
 
-
 _SET_FLAGS, _NO_DUMP = 0x40086602, 0x40
 
 
