@@ -114,7 +114,9 @@ def _part_uuids() -> None:
     """
     uuid: typing.Any = sys.modules.get("uuid")
     if uuid is not None:
-        vars(uuid).update(_generate_time_safe=None, _GETTERS=[], _node=None, _last_timestamp=None)
+        vars(uuid).update(_GETTERS=[], _node=None, _last_timestamp=None)
+        # the second for 3.8, which would look for a library at each call, by programs
+        vars(uuid).update(_generate_time_safe=None, _has_uuid_generate_time_safe=False)
 
 
 def _preload(names: typing.Sequence[str]) -> typing.Dict[str, str]:

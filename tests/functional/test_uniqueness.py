@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import guest_matrix
 import orq_runtime as orq
 from tests.supply_fixtures import make_wheel
 
@@ -67,6 +68,41 @@ def test_a_hundred_runs_draw_a_hundred_numbers(
 
     sources = ("random", "uuid1", "uuid4", "secrets", "ssl", "tempfile", "hook")
     assert dict.fromkeys(sources, _RUNS) == draws
+
+
+_NODES = """
+import resource, sys
+was_there = "uuid" in sys.modules
+import uuid
+def f() -> list:
+    made = uuid.uuid1()
+    faults = resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+    return [was_there, made.node, bool(made.node >> 40 & 1), faults]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "python", [str(one.path) for one in guest_matrix.find_interpreters()], ids=lambda path: path
+)
+def test_every_run_has_a_node_that_is_nobodys_and_starts_no_program_for_it(
+    cache_dir: Path, python: str
+) -> None:
+    """A random one has the bit of groups; the oldest interpreters would look for a library.
+
+    The first children of a zygote have to import the module themselves.
+    """
+    step = orq.Step(source=_NODES, function="f")
+    nodes: list[object] = []
+    with orq.Runtime(cache_dir=cache_dir, python=python) as runtime:
+        for outcome in runtime.map(step, [{}] * 40):
+            assert isinstance(outcome.value, list)
+            was_there, node, *rest = outcome.value
+            if was_there:
+                nodes.append(node)
+                assert [True, 0] == rest
+
+    assert len(set(nodes)) == len(nodes) > 10
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ __all__ = ["Standing"]
 _LIMITS = 16
 _LIMIT_BYTES = 16
 _PARAMETER_BYTES = 8
-_MASK_BYTES = 128
+_MASK_BYTES = 1024  # for as many processors as Linux can be built for
 _OF_A_PROCESS = 1  # IOPRIO_WHO_PROCESS
 
 
