@@ -31,7 +31,7 @@ _MOST = 16
 _LONGEST_MESSAGE = 4096
 _PATIENCE_MS = 20  # after READY the first order is on its way
 _FIRST = 3
-_OF_AN_EARLY = 8  # runs under one init: the first of a burst are not to wait for it to settle
+_OF_AN_EARLY = 3  # runs under one init: the first of a burst are not to wait for it to settle
 _OF_A_SETTLED = 1 << 20  # the host sees to an end
 _USUAL = ("dataclasses", "inspect", "socket")
 

@@ -20,7 +20,7 @@ _SIGNALS = (
     *("SIGUSR1", "SIGUSR2", "SIGHUP", "SIGPIPE", "SIGALRM", "SIGSTKFLT"),
     *("SIGXCPU", "SIGVTALRM", "SIGPROF", "SIGPOLL", "SIGPWR", "SIGSYS", "SIGRTMIN", "SIGRTMAX"),
 )
-_BRIEF: Mapping[str, float] = {"wall_seconds": 1.0}
+_BRIEF: Mapping[str, float] = {"wall_seconds": 1.5}
 _SMALL: Mapping[str, float] = {"memory_bytes": 96 * MIB}
 _FULL: Mapping[str, float] = {"tmp_bytes": 4 * MIB, "file_bytes": 64 * MIB}
 _NOTHING: Mapping[str, object] = {}
