@@ -18,7 +18,7 @@ from orq_sandbox.failure import Refusal, clip, describe, limit_of
 __all__ = ["Files", "answer", "send"]
 
 _LONGEST_FAILURE = 3 << 20
-_SELF, _CHILDREN = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN & 0xFFFFFFFF  # as C has it
+_SELF, _CHILDREN = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 _Used = typing.Tuple[int, int, int]
 _Pieces = typing.Tuple[typing.Union[bytes, memoryview], ...]
 _THERE = frozenset((int, str, float, bool, type(None), list, dict, tuple, set, bytes))

@@ -21,24 +21,22 @@ from orq_sandbox.ahead import Ahead
 from orq_sandbox.answer import Files, answer, send
 from orq_sandbox.failure import clip
 from orq_sandbox.receive import receive
+from orq_sandbox.rehearsal import NOWHERE, TIMES, warm_up
 from orq_sandbox.rehearsal import get_ready as get_rehearsed
-from orq_sandbox.rehearsal import warm_up
 
 __all__ = ["get_ready", "serve"]
 
 _MT19937_WORDS = 624
-_TIMES = 10
-_NOWHERE = ("/", "/")
 _PARKED = wire.frame(wire.PARKED)
 
 
 def get_ready(json: typing.Any) -> None:
     """In a zygote: what each child does in its own life, as far as nothing of that can be seen."""
     canned = get_rehearsed(json)
-    for _ in range(_TIMES):
+    for _ in range(TIMES):
         ours, theirs = _socket.socketpair()
         ahead = canned.expected()
-        _park(ours, ours.fileno(), json, _NOWHERE, ahead, is_spare=True)
+        _park(ours, ours.fileno(), json, NOWHERE, ahead, is_spare=True)
         theirs.sendall(canned.line.frame)
         receive(ours, Files(), ahead, json)
         ours.close()

@@ -13,8 +13,9 @@ Rules of this file:
 
 1. STATUS goes out after the last process of the run is dead: what the host then reads of stdout and
    stderr is all there will ever be.
-2. A new step is forked where no other process is left, behind namespaces that no run was in: what a
-   run can reach is the step's, but for init itself, and that must stand as it stood at first.
+2. A new step is forked where no other process is left, behind namespaces that no run was in, but
+   for mounts in which none has touched anything: what a run can reach is the step's, but for init
+   itself, and that must stand as it stood at first.
    Whoever finds anything else than that exits, and the host does without.
 3. Init reads nothing that a step wrote, and executes nothing of anybody's. A RENEW may say which
    step is to come: it compiles that one's code, once for all of its runs, and serves no other then.

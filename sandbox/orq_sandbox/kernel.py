@@ -10,6 +10,7 @@ import struct
 import typing
 
 __all__ = [
+    "LOWEST_HELD",
     "Call",
     "adopt_orphans",
     "becoming",
@@ -37,12 +38,16 @@ _status = (ctypes.c_int * 1)()
 _usage = ctypes.create_string_buffer(512)
 _USAGE = struct.Struct("9l")  # of `getrusage(2)`, as far as it is asked for
 _waitid = _libc.waitid
-_ANY = -1 & 0xFFFFFFFF  # as C has it
+_WORD = 0xFFFFFFFF  # a negative number as C has it: else it is first tried and refused
+_ANY = -1 & _WORD
 _ANY_CHILD = (int(os.P_ALL), 0, None, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 _SIGKILL = int(signal.SIGKILL)
-_FREE = 64
 
-Call = typing.Tuple[typing.Optional[int], typing.Callable[..., int], typing.Tuple[int, ...]]
+LOWEST_HELD = 64
+"""What a zygote or an init holds open for its steps has this number or a higher one."""
+
+Call = typing.Tuple[typing.Optional[int], typing.Callable[..., int], typing.Tuple[typing.Any, ...]]
+"""What must come of it, if that matters; a function of the C library's; and its arguments."""
 
 
 def _checked(result: int, what: str) -> int:
@@ -66,7 +71,7 @@ def becoming(ends: typing.Sequence[int], parent: int, inherited: int) -> typing.
     It dies with its parent, and leads a session. It has the `ends` as its descriptors from 1 on,
     and hands down those to `inherited`.
 
-    Numbers below `_FREE` may be another's by then, but for the ends themselves.
+    Numbers below `LOWEST_HELD` may be another's by then, but for the ends themselves.
     """
     calls: list = [
         (0, _prctl, (_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)),
@@ -74,7 +79,7 @@ def becoming(ends: typing.Sequence[int], parent: int, inherited: int) -> typing.
         (None, _libc.setsid, ()),  # an error in who leads one already
     ]
     if min(ends) <= len(ends):  # one stands where another must go
-        aside = [number for number in range(len(ends) + 1, _FREE) if number not in ends]
+        aside = [number for number in range(len(ends) + 1, LOWEST_HELD) if number not in ends]
         calls += [(to, _libc.dup3, (end, to, os.O_CLOEXEC)) for end, to in zip(ends, aside)]
         ends = aside[: len(ends)]
     for to, end in enumerate(ends, 1):
@@ -122,7 +127,7 @@ def usage(whose: int) -> typing.Tuple[int, int, int]:
 
     `whose`: RUSAGE_SELF or RUSAGE_CHILDREN. (`resource` makes sixteen numbers of it.)
     """
-    _getrusage(whose, _usage)
+    _getrusage(whose & _WORD, _usage)
     user, user_rest, system, system_rest, peak, _, _, _, faults = _USAGE.unpack_from(_usage)
     return (user + system) * 1000000 + user_rest + system_rest, peak, faults
 

@@ -23,7 +23,7 @@ from orq_sandbox.ahead import Ahead
 from orq_sandbox.answer import Files, answer
 from orq_sandbox.receive import receive
 
-__all__ = ["Canned", "get_ready", "warm_up"]
+__all__ = ["NOWHERE", "TIMES", "Canned", "get_ready", "warm_up"]
 
 _INTEGERS = "list[int]" if sys.version_info >= (3, 9) else "list"
 _PLAIN = "def f(n: int, xs: %s = []) -> int:\n    return n\n" % _INTEGERS  # it is bound directly
@@ -34,9 +34,9 @@ _CANNED_SOURCES = (
 )
 _ABOUT = {"file": None, "source": None, "function": "f", "roots": [], "environ": {}}
 _NAME = "canned"
-_NOWHERE = ("/", "/")
+NOWHERE = ("/", "/")
 _INPUTS = {"n": 1, "xs": [1, 2]}
-_TIMES = 10  # so often a function is called before the interpreter has fitted its code to it
+TIMES = 10  # so often a function is called before the interpreter has fitted its code to it
 _NOBODY = -1
 
 _ready: list = []  # a zygote's, for its children
@@ -49,9 +49,9 @@ def get_ready(json: typing.Any) -> Canned:
     """
     told = _told(json)
     whole = [_whole(json, source) for source in _CANNED_SOURCES]
-    for time in range(_TIMES):
-        _rehearse(json, _NOWHERE, whole[time % len(whole)])
-        _rehearse(json, _NOWHERE, told)
+    for time in range(TIMES):
+        _rehearse(json, NOWHERE, whole[time % len(whole)])
+        _rehearse(json, NOWHERE, told)
     _ready[:] = [told]
     return told
 
@@ -99,7 +99,7 @@ class Canned:
 
     def expected(self) -> Ahead:
         """As a process knows its step before that request is there."""
-        ahead = Ahead(_NOWHERE)
+        ahead = Ahead(NOWHERE)
         ahead.rehearse(_ABOUT, load.Module(types.ModuleType(_NAME), self.code))
         return ahead
 

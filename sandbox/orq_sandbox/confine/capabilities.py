@@ -8,7 +8,8 @@ from __future__ import annotations
 import errno
 import struct
 
-from orq_sandbox.confine.syscalls import Call, make, prctl, ready
+from orq_sandbox.confine.syscalls import make, prctl, ready
+from orq_sandbox.kernel import Call
 
 __all__ = [
     "SYS_ADMIN",

@@ -7,11 +7,9 @@ import os
 import typing
 
 from orq_sandbox.confine.syscalls import call, make, ready
+from orq_sandbox.kernel import LOWEST_HELD
 
-__all__ = ["LOWEST_HELD", "aside", "close_all_but", "closing", "held"]
-
-LOWEST_HELD = 64
-"""What a zygote or an init holds open for its steps has this number or a higher one."""
+__all__ = ["aside", "close_all_but", "closing", "held"]
 
 _LAST = 0xFFFFFFFF
 _F_DUPFD_CLOEXEC = 1030

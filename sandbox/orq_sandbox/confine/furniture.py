@@ -15,7 +15,8 @@ import typing
 from orq_sandbox.confine import mounts
 from orq_sandbox.confine.rooms import OWN, ROOM, SHARED, TEMPORARY
 from orq_sandbox.confine.stages import Stage
-from orq_sandbox.confine.syscalls import Call, make, ready
+from orq_sandbox.confine.syscalls import make, ready
+from orq_sandbox.kernel import Call
 
 __all__ = ["Furniture"]
 

@@ -15,7 +15,8 @@ import stat
 import struct
 import typing
 
-from orq_sandbox.confine.syscalls import Call, call, make, ready
+from orq_sandbox.confine.syscalls import call, make, ready
+from orq_sandbox.kernel import Call
 
 __all__ = [
     "DEVICE",

@@ -14,7 +14,8 @@ import resource
 import struct
 import typing
 
-from orq_sandbox.confine.syscalls import Call, ready
+from orq_sandbox.confine.syscalls import ready
+from orq_sandbox.kernel import Call
 
 __all__ = ["apply", "bound_threads", "leave_descriptors", "lowering", "threads_now"]
 

@@ -11,7 +11,8 @@ import os
 import struct
 import typing
 
-from orq_sandbox.confine.syscalls import Call, call, make, ready, text
+from orq_sandbox.confine.syscalls import call, make, ready, text
+from orq_sandbox.kernel import Call
 
 __all__ = [
     "RUN_MOUNT_FLAGS",

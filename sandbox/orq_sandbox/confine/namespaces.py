@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import typing
 
-from orq_sandbox.confine.syscalls import Call, call, ready
+from orq_sandbox.confine.syscalls import call, ready
+from orq_sandbox.kernel import Call
 
 __all__ = [
     "CLONE_NEW",

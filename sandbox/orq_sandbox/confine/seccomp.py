@@ -22,7 +22,8 @@ import typing
 from orq_sandbox.confine import bpf, seccomp_policy
 from orq_sandbox.confine.mounts import RUN_MOUNT_FLAGS
 from orq_sandbox.confine.namespaces import CLONE_NEW, NEW_NS, NEW_PID
-from orq_sandbox.confine.syscalls import NUMBERS, Call, make, ready
+from orq_sandbox.confine.syscalls import NUMBERS, make, ready
+from orq_sandbox.kernel import Call
 
 __all__ = ["Program", "install", "lock", "seal"]
 

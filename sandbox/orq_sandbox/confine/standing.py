@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import typing
 
-from orq_sandbox.confine.syscalls import Call, Picture, call, make, ready
+from orq_sandbox.confine.syscalls import Picture, call, make, ready
+from orq_sandbox.kernel import Call
 
 __all__ = ["Standing"]
 

@@ -12,6 +12,7 @@ import os
 import typing
 
 from orq_sandbox.confine.syscall_table import TABLES
+from orq_sandbox.kernel import Call
 
 __all__ = [
     "AUDIT_ARCHITECTURE",
@@ -51,9 +52,6 @@ _syscall.restype = ctypes.c_long
 # a pointer's type takes a number for all of a register, and bytes and references for their address
 _syscall.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * 6)
 _UNUSED = (None,) * 6
-
-Call = typing.Tuple[typing.Optional[int], typing.Callable[..., int], typing.Tuple[typing.Any, ...]]
-"""What must come of it, if that matters; a function of the C library's; and its arguments."""
 
 
 def call(name: str, *arguments: typing.Any) -> int:

@@ -20,7 +20,8 @@ import time
 import typing
 
 from orq_sandbox.confine.rooms import ROOM, SHARED
-from orq_sandbox.confine.syscalls import Call, Picture, make, ready
+from orq_sandbox.confine.syscalls import Picture, make, ready
+from orq_sandbox.kernel import Call
 
 __all__ = ["Traces"]
 

@@ -15,10 +15,11 @@ import os
 import typing
 
 from orq_sandbox.confine import capabilities, landlock, limits, namespaces, seccomp
-from orq_sandbox.confine.descriptors import LOWEST_HELD, aside, closing
+from orq_sandbox.confine.descriptors import aside, closing
 from orq_sandbox.confine.rooms import OWN, SHARED
 from orq_sandbox.confine.stages import Stage
-from orq_sandbox.confine.syscalls import Call, make, ready
+from orq_sandbox.confine.syscalls import make, ready
+from orq_sandbox.kernel import LOWEST_HELD, Call
 
 __all__ = ["Vows"]
 
