@@ -6,11 +6,14 @@ Rules of this file:
    the children that come back, are under a lock that is held for nothing else.
 2. Children come back when their runs went well (`expect`, `arrive`). A claim that finds none waits
    for one, if there are as many to come as claims that wait; so nobody waits for what never comes.
+3. A spare in nobody's place is ordered when claims do not press (`restock_at`): where the children
+   keep all processors busy, a fork takes from runs what it would give to one that may never come.
 """
 
 from __future__ import annotations
 
 import collections
+import os
 import threading
 from collections.abc import Callable, Collection
 from typing import Final, Generic, Protocol, TypeVar
@@ -21,7 +24,18 @@ from orq_runtime._run.weight import Scales, Weight
 from orq_runtime.errors import NeverStarted
 from orq_runtime.model.stats import Stats
 
-__all__ = ["CALM_SECONDS", "LONGEST_PAUSE_SECONDS", "Child", "Due", "Entry", "Parent", "Short"]
+__all__ = [
+    "CALM_SECONDS",
+    "ENOUGH",
+    "LONGEST_PAUSE_SECONDS",
+    "LONGEST_PRESS_SECONDS",
+    "QUIET_SECONDS",
+    "Child",
+    "Due",
+    "Entry",
+    "Parent",
+    "Short",
+]
 
 Due = tuple[float | None, Collection[int]]
 """When what is kept must be looked at again, and the descriptors that say so earlier."""
@@ -37,6 +51,13 @@ _MOST_BACK: Final = 16
 that comes back to spares enough would go, and the claim that follows have another one forked."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
+
+QUIET_SECONDS: Final = 0.02
+LONGEST_PRESS_SECONDS: Final = 0.5
+"""Claims press until so long without any, and are taken to do so for no longer than that."""
+
+ENOUGH: Final = 2 * (os.cpu_count() or 1)
+"""Children that keep all processors busy: of two, one runs while the other is made anew."""
 
 
 class Short(NeverStarted):
@@ -132,7 +153,7 @@ class Entry(Generic[C]):
         self.lock = threading.Lock()
         self.zygote: Parent[C] | None = None
         self.spares = spares
-        self.used = now
+        self.used = self._pressed = now
         self.is_gone = False
         self.hunch = Hunch()
         self.not_before = now
@@ -173,6 +194,17 @@ class Entry(Generic[C]):
         return self._free < self.spares
 
     @property
+    def restock_at(self) -> float:
+        """When spares may be ordered that no run has left a place for.
+
+        Claims that come closely are taken to go on, but not for long; and with fewer children than
+        are `ENOUGH` a fork takes nothing from anybody.
+        """
+        if self._claims - self.given_back + self._free < ENOUGH:
+            return self._begun
+        return min(self.used + QUIET_SECONDS, self._pressed + LONGEST_PRESS_SECONDS)
+
+    @property
     def _room(self) -> int:
         return self.spares + min(self.spares, _MOST_BACK)
 
@@ -196,6 +228,8 @@ class Entry(Generic[C]):
         self._hits += is_hot
         self._waited += now - before
         self._longest = max(self._longest, now - before)
+        if now - self.used >= QUIET_SECONDS:
+            self._pressed = now
         self.used = now
         self._has_served = True
 

@@ -230,11 +230,16 @@ class Pool(Generic[K, C]):
         entry = self._entries.get(what)
         return entry is not None and entry.arrive(child)
 
-    def refill(self, what: K) -> bool:
-        """Order the spares that a launch lacks; whether there was any."""
+    def refill(self, what: K, *, is_left_a_place: bool = True) -> bool:
+        """Order the spares that a launch lacks; whether there was any.
+
+        Where no child that ended has left its place to one, not while claims press.
+        """
         entry = self._entries.get(what)
         is_any = False
-        if entry is None or not entry.lock.acquire(blocking=False):
+        if entry is None or not (is_left_a_place or entry.restock_at <= self._clock()):
+            return False
+        if not entry.lock.acquire(blocking=False):
             return False  # whoever holds the lock is claiming, and refills after its own run
         try:
             zygote = entry.zygote
@@ -252,8 +257,17 @@ class Pool(Generic[K, C]):
         return is_any
 
     def keep(self) -> Due:
-        """Let go of what is idle, or too much; when to do so next."""
-        return self._upkeep.keep()
+        """Order the spares that are lacking, where claims do not press, and let go of what is idle,
+        or too much; when to do so next.
+        """
+        now, later = self._clock(), []
+        for what, entry in self._entries.by_use():
+            if entry.restock_at > now:
+                later.append(entry.restock_at)
+            else:
+                self.refill(what)
+        due, heard = self._upkeep.keep()
+        return min(later if due is None else [*later, due], default=None), heard
 
     def stats(self) -> Stats:
         """What the pool holds and has done, now."""

@@ -43,8 +43,11 @@ class Lends(Protocol):
         """A child is back, or will not come; False where it is not taken."""
         ...
 
-    def refill(self, what: Launch) -> bool:
-        """Order what is lacking of spares; whether there was any."""
+    def refill(self, what: Launch, *, is_left_a_place: bool = True) -> bool:
+        """Order what is lacking of spares; whether there was any.
+
+        `is_left_a_place`: a child has ended, and none comes of it.
+        """
         ...
 
     def keep(self) -> Due:
@@ -113,15 +116,16 @@ class Tender:
                 self._look_after(ready, now)
 
     def _look_after(self, ready: set[int], now: float) -> None:
-        if now < self._look_at and ready.isdisjoint(self._heard):
-            self._due = self._look_at if self._due is None else min(self._due, self._look_at)
+        look_at = self._look_at if self._due is None else min(self._due, self._look_at)
+        if now < look_at and ready.isdisjoint(self._heard):
+            self._due = look_at
             return
         self._due, heard = self._pool.keep()
         self._look_at = time.monotonic() + _LOOK_SECONDS
         self._hear(heard)
 
-    def _refill(self, launch: Launch) -> None:
-        if self._pool.refill(launch):
+    def _refill(self, launch: Launch, *, is_left_a_place: bool = True) -> None:
+        if self._pool.refill(launch, is_left_a_place=is_left_a_place):
             self._look_at = 0.0
 
     def _hear(self, descriptors: Collection[int]) -> None:
@@ -147,7 +151,7 @@ class Tender:
             else:
                 self._let_die(slot)
             if launch is not None:
-                self._refill(launch)
+                self._refill(launch, is_left_a_place=not has_next)
         return False
 
     def _let_die(self, slot: Slot) -> None:

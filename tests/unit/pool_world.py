@@ -175,7 +175,7 @@ class _FakeTender:
                 child.prepared = about
                 self._world.children.append(child)
                 self._following.append((child, what))
-            self._pool.refill(what)
+            self._pool.refill(what, is_left_a_place=False)
         self.due, _ = self._pool.keep()
 
     def _receive(self, child: _FakeChild, what: str) -> None:

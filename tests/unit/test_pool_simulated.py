@@ -10,7 +10,12 @@ import itertools
 import pytest
 
 from orq_runtime._run.ceiling import WEIGH_SECONDS
-from orq_runtime._run.entry import LONGEST_PAUSE_SECONDS
+from orq_runtime._run.entry import (
+    ENOUGH,
+    LONGEST_PAUSE_SECONDS,
+    LONGEST_PRESS_SECONDS,
+    QUIET_SECONDS,
+)
 from orq_runtime.errors import NeverStarted
 from orq_runtime.model.limits import Limits
 from tests.unit.pool_world import IDLE_SECONDS, SPARES, ZYGOTES, World
@@ -125,3 +130,42 @@ def test_a_zygote_that_dies_young_is_replaced_with_growing_pauses() -> None:
     pauses = [round(after - before, 3) for before, after in itertools.pairwise(starts)]
     assert [0.1, 0.2, 0.3, 0.5, 0.9, 1.7, 3.3, 5.1, 5.1] == pauses[:9]
     assert world.now - begun > 90 * LONGEST_PAUSE_SECONDS
+
+
+def _turn_over(world: World, what: str, times: int) -> None:
+    """Claim and give back well, without a moment in between, with enough others under way."""
+    for _ in range(times):
+        child, _ = world.pool.claim(what)
+        world.pool.give_back(child, what, is_well=True)
+        world.tenders[0].turn()
+        world.now += 0.001
+
+
+def test_while_claims_press_no_spare_is_forked_that_no_run_left_a_place_for() -> None:
+    """9. With children enough for all processors more are forked in a calm moment, or half a second
+    later; where there are fewer, or children do not come back, at once.
+    """
+    world = _of_weight(10**9)
+    busy = [world.pool.claim("a")[0] for _ in range(ENOUGH)]
+    _turn_over(world, "a", 10)
+    pressed = world.zygotes[0].parked
+    world.now += QUIET_SECONDS
+    world.tenders[0].turn()
+
+    assert (0, SPARES - 1) == (pressed, world.zygotes[0].parked)
+    world.pool.give_back(busy.pop(), "a")  # it ended otherwise, and none comes of it
+    world.pool.claim("a")
+    _turn_over(world, "a", 1)
+    assert SPARES - 1 == world.zygotes[0].parked
+
+
+def test_claims_that_press_on_are_not_waited_for_for_long() -> None:
+    """10. Who calls without a pause gets spares as well."""
+    world = _of_weight(10**9)
+    for _ in range(ENOUGH):
+        world.pool.claim("a")
+    _turn_over(world, "a", int(1000 * LONGEST_PRESS_SECONDS))
+    assert 0 == world.zygotes[0].parked
+    _turn_over(world, "a", 50)
+
+    assert world.zygotes[0].parked
