@@ -12,6 +12,7 @@ End-of-file on the control socket (the host is gone or done) ends it and every r
 from __future__ import annotations
 
 import _socket
+import functools
 import gc
 import importlib
 import json as standard_json
@@ -29,10 +30,9 @@ __all__ = ["serve"]
 _FEWEST = 5
 _MOST = 16
 _LONGEST_MESSAGE = 4096
-_PATIENCE_MS = 20  # after READY the first order is on its way
-_FIRST = 2  # more than one at once, and there will be more
-_OF_AN_EARLY = 3  # runs under one init: the first of a burst are not to wait for it to settle
-_OF_A_SETTLED = 1 << 20  # the host sees to an end
+_FIRST = 2  # orders: who wants more than one child at once will want more
+_PATIENCE_MS = (20, 500)  # without an order: for the first steps of getting ready, and for the rest
+_LIVES = (3, 32, 1 << 20)  # further runs of an init, by how far its zygote was ready; the host ends it
 _USUAL = ("dataclasses", "inspect", "socket")
 
 
@@ -58,12 +58,15 @@ def serve(
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(waker, select.POLLIN)
-    is_settled = False
+    getting_ready = [functools.partial(_rehearse, json, wall), _preload_usual]
+    done = 0
     while True:
-        numbers = [number for number, _ in poll.poll(None if is_settled else _PATIENCE_MS)]
-        if not is_settled and (not numbers or len(inits) >= _FIRST):
-            _settle(json, wall)
-            is_settled = True
+        patience_ms = _PATIENCE_MS[done] if done < len(getting_ready) else None
+        numbers = [number for number, _ in poll.poll(patience_ms)]
+        if patience_ms is not None and (not numbers or (done == 0 and len(inits) >= _FIRST)):
+            getting_ready[done]()
+            gc.freeze()
+            done += 1
         if waker in numbers:
             os.read(waker, 4096)
             _reap(inits)
@@ -73,29 +76,31 @@ def serve(
                 break
             run, numbers = order
             # one that lacks what later ones have is not to be there for long
-            more = _OF_A_SETTLED if is_settled else _OF_AN_EARLY
-            place = child.Place(wall, run, numbers[5:], is_spare=True, more=more)
+            place = child.Place(wall, run, numbers[5:], is_spare=True, more=_LIVES[done])
             inits.add(_spawn(place, numbers, control, json))
     _end_all()
     os._exit(0)
 
 
-def _settle(json: typing.Any, wall: confine.Wall) -> None:
-    """What pays for later children, and the first one is not kept waiting for.
-
-    Steps import the standard modules often enough to have them here.
-    """
-    _preload(_USUAL)
-    _preload_uuid()
-    _part_uuids()
+def _rehearse(json: typing.Any, wall: confine.Wall) -> None:
+    """What pays for later children at once. The first one is not kept waiting for it."""
     try:
         later.part("bind")
         child.get_ready(json, wall.own_rooms)
     except Exception:  # an environment may spoil what it likes: each child says what it then lacks
         pass
+
+
+def _preload_usual() -> None:
+    """What pays in the long run: steps import the standard modules often enough to have them here.
+
+    In a burst of runs it would take from them what it saves them.
+    """
+    _preload(_USUAL)
+    _preload_uuid()
+    _part_uuids()
     gc.collect()
     later.part("pages").leave_no_room()
-    gc.freeze()
 
 
 def _preload_uuid() -> None:
