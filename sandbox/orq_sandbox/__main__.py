@@ -4,10 +4,15 @@
 runner of modules first.
 """
 
+import gc
 import sys
 
 sys.path.insert(0, __file__.rpartition("/")[0])
 
+gc.disable()
 from orq_sandbox import boot
+
+gc.freeze()
+gc.enable()
 
 boot.main()
