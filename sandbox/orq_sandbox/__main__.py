@@ -7,12 +7,16 @@ runner of modules first.
 import gc
 import sys
 
-sys.path.insert(0, __file__.rpartition("/")[0])
 
-gc.disable()
-from orq_sandbox import boot
+def main() -> None:
+    """Import the guest, and be one. Never returns."""
+    sys.path.insert(0, __file__.rpartition("/")[0])
+    gc.disable()  # all that is imported here stays: there is nothing to look for
+    from orq_sandbox import boot
 
-gc.freeze()
-gc.enable()
+    gc.freeze()
+    gc.enable()
+    boot.main()
 
-boot.main()
+
+main()

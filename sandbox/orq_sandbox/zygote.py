@@ -12,7 +12,6 @@ End-of-file on the control socket (the host is gone or done) ends it and every r
 from __future__ import annotations
 
 import _socket
-import functools
 import gc
 import importlib
 import json as standard_json
@@ -31,8 +30,8 @@ _FEWEST = 5
 _MOST = 16
 _LONGEST_MESSAGE = 4096
 _FIRST = 2  # orders: who wants more than one child at once will want more
-_PATIENCE_MS = (20, 500)  # without an order: for the first steps of getting ready, and for the rest
-_LIVES = (3, 32, 1 << 20)  # further runs of an init, by how far its zygote was ready; the host ends it
+_PATIENCE_MS = (20, 500)  # without an order, for each of the two steps of getting ready
+_LIVES = (3, 32, 1 << 20)  # further runs of an init, by how many were done; the host ends it
 _USUAL = ("dataclasses", "inspect", "socket")
 
 
@@ -58,7 +57,7 @@ def serve(
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(waker, select.POLLIN)
-    getting_ready = [functools.partial(_rehearse, json, wall), _preload_usual]
+    getting_ready = [lambda: _rehearse(json, wall), _preload_usual]
     done = 0
     while True:
         patience_ms = _PATIENCE_MS[done] if done < len(getting_ready) else None
