@@ -132,6 +132,8 @@ class Preparations:
         request, components, places = self._provision.request_of(step)
         seen = stamps(places)
         environment = supply(request)
+        if not step.command:
+            self._provision.expect(environment)
         remembered = self._provision.remembered(request, environment)
         supplied_ns = time.monotonic_ns()
         plan = language(step.language).plan(step, components, environment, code)

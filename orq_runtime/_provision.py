@@ -42,6 +42,7 @@ class Provision:
         self._lock = threading.Lock()
         self._leases: dict[str, Lease] = {}
         self._bundles: dict[Path, int] = {}
+        self._expected: set[str] = set()
 
     def joint(self, targets: Iterable[Step | Path | str], freshness: Freshness) -> SupplyRequest:
         """One request for several targets. Raises `RequestError` where they do not go together."""
@@ -89,7 +90,7 @@ class Provision:
     def environment(self, request: SupplyRequest) -> Environment:
         """The environment, leased until `close`: zygotes and spares live in it. Blocks."""
         for is_last in (False, False, False, True):
-            environment = self._supplier.supply(request, on_filled=self._expect)
+            environment = self._supplier.supply(request, on_filled=self._start_ahead)
             with self._lock:
                 if environment.key in self._leases:
                     return environment
@@ -102,8 +103,13 @@ class Provision:
                     return environment
         raise AssertionError("the loop returns or raises")
 
-    def _expect(self, interpreter: Interpreter) -> None:
-        """Have a guest start for the run that follows: it is ready when the environment is."""
+    def expect(self, environment: Environment) -> None:
+        """The first run in an environment follows: its guest starts while the rest is prepared."""
+        if environment.key not in self._expected:
+            self._expected.add(environment.key)
+            self._start_ahead(environment.interpreter)
+
+    def _start_ahead(self, interpreter: Interpreter) -> None:
         self._guests.start_ahead(interpreter.path, self.bundle(interpreter))
 
     def environment_at_hand(self, request: SupplyRequest) -> Environment:

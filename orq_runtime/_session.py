@@ -139,9 +139,9 @@ class Session:
         self.life.confirm()
         return self.supplier.explain(self._provision.joint(targets, Freshness()))
 
-    def _start_zygote(self, what: Launch) -> Zygote:
+    def _start_zygote(self, what: Launch, first: Callable[[], Leaf] | None) -> Zygote:
         group = self._leaf(OF_A_ZYGOTE)
-        zygote = Zygote(self._guests, what, self._grounds.make(what.wall.tier), group)
+        zygote = Zygote(self._guests, what, self._grounds.make(what.wall.tier), group, first)
         self._guests.follow_up(what.environment.interpreter.path, what.bundle)
         return zygote
 

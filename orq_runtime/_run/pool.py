@@ -57,14 +57,15 @@ class Tends(Protocol[K_contra, T_contra]):
 
 
 class Pool(Generic[K, C]):
-    """Claims for many threads. `start` makes the zygote of a launch, `leaf` a group for a child.
+    """Claims for many threads. `start` makes the zygote of a launch, with its first child ordered
+    if it is given what makes groups; `leaf` makes a group for a child.
 
     `tend` makes the tender, which calls `ended`, `arrive`, `refill` and `keep`: nobody else may.
     """
 
     def __init__(
         self,
-        start: Callable[[K], Parent[C]],
+        start: Callable[[K, Callable[[], Leaf] | None], Parent[C]],
         leaf: Callable[[], Leaf],
         tend: Callable[[Pool[K, C]], Tends[K, C]],
         *,
@@ -167,7 +168,7 @@ class Pool(Generic[K, C]):
         while zygote.parked:
             slot = zygote.take()
             if slot.is_alive and slot.serves(about):
-                return slot, "hot"
+                return slot, "warm" if is_new else "hot"
             slot.close()  # killed while it waited, or told of another step
         if not is_new:
             entry.miss(self._spares, self._clock())
@@ -295,7 +296,7 @@ class Pool(Generic[K, C]):
         if self._closing.is_set():
             raise NeverStarted("the runtime is closed")
         try:
-            zygote = self._start(what)
+            zygote = self._start(what, self.leaf if self._spares else None)
         except OSError as error:
             raise Short(f"a zygote cannot be started: {error}") from error
         except Short:

@@ -10,7 +10,7 @@ import select
 import socket
 import struct
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -72,10 +72,18 @@ class Zygote:
     taken.
     """
 
-    def __init__(self, guests: Guests, what: Launch, ground: Ground, leaf: Leaf) -> None:
+    def __init__(
+        self,
+        guests: Guests,
+        what: Launch,
+        ground: Ground,
+        leaf: Leaf,
+        first: Callable[[], Leaf] | None = None,
+    ) -> None:
         """Start it and wait until it is preloaded. Blocks.
 
-        Raises `NeverStarted`, and `WallUnavailable` when it could not confine itself.
+        `first` makes the leaf of a child that is ordered meanwhile: the zygote finds its order when
+        it is ready. Raises `NeverStarted`, and `WallUnavailable` when it could not confine itself.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # one that reads no orders costs us no more than one that does not obey
@@ -98,6 +106,8 @@ class Zygote:
             raise
         self._offspring = Offspring(self._process.pid)
         try:
+            if first is not None:
+                self.order(first())
             kind, body, shelf = self._hear(_READY_SECONDS)
             self.shelf = None if shelf is None else Shelf(shelf)
             if kind != wire.READY:

@@ -14,7 +14,6 @@ def main() -> None:
     gc.disable()  # all that is imported here stays: there is nothing to look for
     from orq_sandbox import boot
 
-    gc.freeze()
     gc.enable()
     boot.main()
 

@@ -19,6 +19,7 @@ import os
 import select
 import signal
 import sys
+import time
 import typing
 
 from orq_sandbox import child, confine, init, kernel, later, wire
@@ -30,7 +31,7 @@ _FEWEST = 5
 _MOST = 16
 _LONGEST_MESSAGE = 4096
 _FIRST = 2  # orders: who wants more than one child at once will want more
-_PATIENCE_MS = (20, 500)  # without an order, for each of the two steps of getting ready
+_AFTER_SECONDS = (0.02, 0.5)  # each of the two steps of getting ready is due
 _LIVES = (3, 32, 1 << 20)  # further runs of an init, by how many were done; the host ends it
 _USUAL = ("dataclasses", "inspect", "socket")
 
@@ -57,15 +58,17 @@ def serve(
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(waker, select.POLLIN)
-    getting_ready = [lambda: _rehearse(json, wall), _preload_usual]
-    done = 0
+    steps = [lambda: _rehearse(json, wall), _preload_usual]
+    done, due = 0, time.monotonic() + _AFTER_SECONDS[0]
     while True:
-        patience_ms = _PATIENCE_MS[done] if done < len(getting_ready) else None
+        is_ready = done == len(steps)
+        patience_ms = None if is_ready else max(0.0, due - time.monotonic()) * 1000
         numbers = [number for number, _ in poll.poll(patience_ms)]
-        if patience_ms is not None and (not numbers or (done == 0 and len(inits) >= _FIRST)):
-            getting_ready[done]()
+        is_burst = done == 0 and len(inits) >= _FIRST
+        if not is_ready and (is_burst or time.monotonic() >= due):
+            steps[done]()
             gc.freeze()
-            done += 1
+            done, due = done + 1, time.monotonic() + _AFTER_SECONDS[-1]
         if waker in numbers:
             os.read(waker, 4096)
             _reap(inits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import orq_runtime as orq
 from tests.supply_fixtures import make_wheel
 
 _RUNS = 100
+_PATIENCE_SECONDS = 30.0
 _DEALER = """
 import os, random, secrets, ssl, tempfile, uuid
 
@@ -90,17 +92,19 @@ def test_every_run_has_a_node_that_is_nobodys_and_starts_no_program_for_it(
 ) -> None:
     """A random one has the bit of groups; the oldest interpreters would look for a library.
 
-    The first children of a zygote have to import the module themselves.
+    The first children of a zygote have to import the module themselves, until it had time to do so.
     """
     step = orq.Step(source=_NODES, function="f")
     nodes: list[object] = []
+    deadline = time.monotonic() + _PATIENCE_SECONDS
     with orq.Runtime(cache_dir=cache_dir, python=python) as runtime:
-        for outcome in runtime.map(step, [{}] * 40):
-            assert isinstance(outcome.value, list)
-            was_there, node, *rest = outcome.value
-            if was_there:
-                nodes.append(node)
-                assert [True, 0] == rest
+        while len(nodes) <= 10 and time.monotonic() < deadline:
+            for outcome in runtime.map(step, [{}] * 40):
+                assert isinstance(outcome.value, list)
+                was_there, node, *rest = outcome.value
+                if was_there:
+                    nodes.append(node)
+                    assert [True, 0] == rest
 
     assert len(set(nodes)) == len(nodes) > 10
 

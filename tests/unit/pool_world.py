@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -234,12 +235,14 @@ class World:
         finally:
             counting.acquire()
 
-    def _start(self, what: str) -> _FakeZygote:
+    def _start(self, what: str, first: Callable[[], Leaf] | None) -> _FakeZygote:
         self.now += 0.1
         if self.chance(0.1):
             self.failed_starts.setdefault(what, []).append(self.now)
             raise NeverStarted("it did not start")
         zygote = _FakeZygote(self, what)
+        if first is not None:
+            zygote.order(first())
         self.zygotes.append(zygote)
         return zygote
 
