@@ -6,10 +6,12 @@ Rules of this file:
    environment was made from bears another stamp; if so, all is prepared anew.
 2. What is looked at is what tells of all else (`Glance`), as long as that finds no change.
 3. What differs from run to run (inputs, artifacts, the seal) is no part of it.
+4. Of those who want the same step at once one prepares it; for the others it is there then.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Final
 
 from orq_runtime import _fs
 from orq_runtime._dataclass import dataclass
-from orq_runtime._provision import Provision
+from orq_runtime._provision import NotAtHand, Provision
 from orq_runtime._run import codec
 from orq_runtime._run.guest import GUEST_VARIABLES
 from orq_runtime._run.launch import Launch
@@ -114,6 +116,7 @@ class Preparations:
         self._has_cgroup = has_cgroup
         self._environ = {**GUEST_VARIABLES, **policy.environ}
         self._kept: dict[int, Prepared] = {}
+        self._under_way: dict[int, threading.Event] = {}
         self._launches: dict[Launch, Launch] = {}
 
     def of(
@@ -122,11 +125,39 @@ class Preparations:
         limits: Limits,
         manner: Manner,
         supply: Callable[[SupplyRequest], Environment],
+        *,
+        waits: bool = True,
     ) -> tuple[Prepared, int]:
-        """The step made ready, and when its environment was there. Raises what `supply` raises."""
+        """The step made ready, and when its environment was there. Raises what `supply` raises.
+
+        Unless it `waits` for another who prepares the step, it raises `NotAtHand`.
+        """
         kept = self._kept.get(id(step))
         if kept is not None and kept.is_for(step, limits, manner) and self._holds(kept):
             return kept, time.monotonic_ns()
+        mine = threading.Event()
+        first = self._under_way.setdefault(id(step), mine)
+        if first is mine:
+            try:
+                return self._prepared(step, limits, manner, supply)
+            finally:
+                del self._under_way[id(step)]
+                mine.set()
+        if not waits:
+            raise NotAtHand
+        first.wait()
+        kept = self._kept.get(id(step))
+        if kept is not None and kept.is_for(step, limits, manner):
+            return kept, time.monotonic_ns()
+        return self._prepared(step, limits, manner, supply)
+
+    def _prepared(
+        self,
+        step: Step,
+        limits: Limits,
+        manner: Manner,
+        supply: Callable[[SupplyRequest], Environment],
+    ) -> tuple[Prepared, int]:
         code = _code(step)
         read_ns = time.time_ns()
         request, components, places = self._provision.request_of(step)

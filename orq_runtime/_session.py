@@ -197,7 +197,7 @@ class Session:
             self.life.confirm()
         limits = limits or self.limits
         ready, supplied_ns = self._preparations.of(
-            step, limits, manner, supply or self._provision.environment
+            step, limits, manner, supply or self._provision.environment, waits=supply is None
         )
         seal, inputs = codec.new_seal(), inputs or {}
         asked = None if ready.plan.command else codec.plain_request(ready.about, inputs, seal)
