@@ -6,7 +6,7 @@ Rules of this file:
    the children that come back, are under a lock that is held for nothing else.
 2. Children come back when their runs went well (`expect`, `arrive`). A claim that finds none waits
    for one, if there are as many to come as claims that wait; so nobody waits for what never comes.
-3. A spare in nobody's place is ordered when claims do not press (`restock_at`): where the children
+3. A spare in nobody's place is ordered when claims do not press (`to_order`): where the children
    keep all processors busy, a fork takes from runs what it would give to one that may never come.
 """
 
@@ -189,20 +189,21 @@ class Entry(Generic[C]):
         return self.parked + max(0, self._expected - self._waiting)
 
     @property
-    def lacks_spares(self) -> bool:
-        """Whether there are fewer than are to be kept."""
-        return self._free < self.spares
-
-    @property
-    def restock_at(self) -> float:
-        """When spares may be ordered that no run has left a place for.
-
-        Claims that come closely are taken to go on, but not for long; and with fewer children than
-        are `ENOUGH` a fork takes nothing from anybody.
-        """
-        if self._claims - self.given_back + self._free < ENOUGH:
-            return self._begun
+    def calm_at(self) -> float:
+        """When claims press no more. Such as come closely are taken to go on, but not for long."""
         return min(self.used + QUIET_SECONDS, self._pressed + LONGEST_PRESS_SECONDS)
+
+    def to_order(self, now: float, places: int = 0) -> int:
+        """How many spares are to be forked now, if any.
+
+        While claims press, no more than there are `places` that a child has left to none that
+        follows, unless there are fewer children than are `ENOUGH`.
+        """
+        lacking = self.spares - self._free
+        if now >= self.calm_at:
+            return lacking
+        there = self._claims - self.given_back + self.parked + self._expected
+        return min(lacking, max(places, ENOUGH - there))
 
     @property
     def _room(self) -> int:

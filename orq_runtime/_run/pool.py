@@ -231,31 +231,31 @@ class Pool(Generic[K, C]):
         entry = self._entries.get(what)
         return entry is not None and entry.arrive(child)
 
-    def refill(self, what: K, *, is_left_a_place: bool = True) -> bool:
+    def refill(self, what: K, *, places: int = 0) -> bool:
         """Order the spares that a launch lacks; whether there was any.
 
-        Where no child that ended has left its place to one, not while claims press.
+        `places`: how many children have ended, and none follows them.
         """
-        entry = self._entries.get(what)
-        is_any = False
-        if entry is None or not (is_left_a_place or entry.restock_at <= self._clock()):
+        entry, now = self._entries.get(what), self._clock()
+        if entry is None or (now < entry.calm_at and entry.to_order(now, places) <= 0):
             return False
         if not entry.lock.acquire(blocking=False):
             return False  # whoever holds the lock is claiming, and refills after its own run
+        ordered = 0
         try:
             zygote = entry.zygote
             with contextlib.suppress(SandboxError, OSError):  # the next claim finds out, says why
-                entry.calm(self._clock())
+                entry.calm(now)
                 while entry.has_too_many and (slot := entry.shed_back()) is not None:
                     self.give_back(slot, None)
-                while zygote is not None and entry.lacks_spares:
-                    if not self._upkeep.has_room(entry):
-                        break
+                wanted = entry.to_order(now, places)
+                while zygote is not None and ordered < wanted and self._upkeep.has_room(entry):
                     zygote.order(self.leaf(), entry.hunch.about)
-                    entry.is_changed = is_any = True
+                    entry.is_changed = True
+                    ordered += 1
         finally:
             entry.lock.release()
-        return is_any
+        return ordered > 0
 
     def keep(self) -> Due:
         """Order the spares that are lacking, where claims do not press, and let go of what is idle,
@@ -263,8 +263,8 @@ class Pool(Generic[K, C]):
         """
         now, later = self._clock(), []
         for what, entry in self._entries.by_use():
-            if entry.restock_at > now:
-                later.append(entry.restock_at)
+            if now < entry.calm_at:
+                later.append(entry.calm_at)
             else:
                 self.refill(what)
         due, heard = self._upkeep.keep()

@@ -43,10 +43,10 @@ class Lends(Protocol):
         """A child is back, or will not come; False where it is not taken."""
         ...
 
-    def refill(self, what: Launch, *, is_left_a_place: bool = True) -> bool:
+    def refill(self, what: Launch, *, places: int = 0) -> bool:
         """Order what is lacking of spares; whether there was any.
 
-        `is_left_a_place`: a child has ended, and none comes of it.
+        `places`: how many children have ended, and none follows them.
         """
         ...
 
@@ -124,8 +124,8 @@ class Tender:
         self._look_at = time.monotonic() + _LOOK_SECONDS
         self._hear(heard)
 
-    def _refill(self, launch: Launch, *, is_left_a_place: bool = True) -> None:
-        if self._pool.refill(launch, is_left_a_place=is_left_a_place):
+    def _refill(self, launch: Launch, *, places: int = 0) -> None:
+        if self._pool.refill(launch, places=places):
             self._look_at = 0.0
 
     def _hear(self, descriptors: Collection[int]) -> None:
@@ -151,7 +151,7 @@ class Tender:
             else:
                 self._let_die(slot)
             if launch is not None:
-                self._refill(launch, is_left_a_place=not has_next)
+                self._refill(launch, places=0 if has_next else 1)
         return False
 
     def _let_die(self, slot: Slot) -> None:

@@ -161,7 +161,7 @@ class _FakeTender:
             slot.close()
             if what is not None:
                 self._pool.ended(what)
-                self._pool.refill(what)
+                self._pool.refill(what, places=1)
         while self._following and not self._world.chance(0.2):
             self._receive(*self._following.pop(0))
         while self._ends:
@@ -176,7 +176,7 @@ class _FakeTender:
                 child.prepared = about
                 self._world.children.append(child)
                 self._following.append((child, what))
-            self._pool.refill(what, is_left_a_place=False)
+            self._pool.refill(what)
         self.due, _ = self._pool.keep()
 
     def _receive(self, child: _FakeChild, what: str) -> None:
