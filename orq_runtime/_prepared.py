@@ -137,19 +137,19 @@ class Preparations:
             return kept, time.monotonic_ns()
         mine = threading.Event()
         first = self._under_way.setdefault(id(step), mine)
-        if first is mine:
-            try:
-                return self._prepared(step, limits, manner, supply)
-            finally:
+        if first is not mine:
+            if not waits:
+                raise NotAtHand
+            first.wait()
+        try:
+            found = self._kept.get(id(step))
+            if found is not None and found is not kept and found.is_for(step, limits, manner):
+                return found, time.monotonic_ns()
+            return self._prepared(step, limits, manner, supply)
+        finally:
+            if first is mine:
                 del self._under_way[id(step)]
                 mine.set()
-        if not waits:
-            raise NotAtHand
-        first.wait()
-        kept = self._kept.get(id(step))
-        if kept is not None and kept.is_for(step, limits, manner):
-            return kept, time.monotonic_ns()
-        return self._prepared(step, limits, manner, supply)
 
     def _prepared(
         self,

@@ -10,6 +10,8 @@ import pytest
 
 import orq_runtime as orq
 from orq_runtime import errors
+from orq_runtime._prepared import Preparations
+from orq_runtime._provision import Provision
 from tests.supply_fixtures import make_wheel
 
 _DOUBLE = orq.Step(source="def f(n: int) -> int:\n    return 2 * n\n", function="f")
@@ -25,6 +27,43 @@ def test_an_environment_can_be_warmed_ahead(cache_dir: Path) -> None:
 
     assert "hot" == outcome.start
     assert (1, 1, 1, 1.0) == (stats.starts, stats.claims, stats.hits, stats.hit_rate)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_of_those_who_want_a_step_at_once_one_prepares_it(
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch, *, fails: bool
+) -> None:
+    """The others wait for it, and find it there; if it fails, each tries for itself."""
+    with orq.Runtime(cache_dir=cache_dir) as runtime:
+        runtime.supply(_DOUBLE)
+    asked: list[object] = []
+    came, goes_on = threading.Semaphore(0), threading.Event()
+    of, request_of = Preparations.of, Provision.request_of
+
+    def arrive(self: Preparations, *args: Any, **named: Any) -> Any:
+        came.release()
+        return of(self, *args, **named)
+
+    def ask(self: Provision, target: Any) -> Any:
+        asked.append(target)
+        goes_on.wait()
+        if fails and len(asked) == 1:
+            raise errors.SupplyError("not this time")
+        return request_of(self, target)
+
+    monkeypatch.setattr(Preparations, "of", arrive)
+    monkeypatch.setattr(Provision, "request_of", ask)
+    with orq.Runtime(cache_dir=cache_dir, concurrency=3) as runtime:
+        futures = [runtime.submit(_DOUBLE, {"n": n}) for n in range(3)]
+        for _ in futures:
+            came.acquire()
+        goes_on.set()
+        ended = [future.exception() or future.result().value for future in futures]
+
+    if fails:
+        assert 1 == sum(isinstance(one, errors.SupplyError) for one in ended)
+    else:
+        assert ([0, 2, 4], 1) == (ended, len(asked))
 
 
 def test_modules_can_be_named_for_the_preload(cache_dir: Path, tmp_path: Path) -> None:
