@@ -32,7 +32,7 @@ __all__ = ["AT_ONCE", "main"]
 
 AT_ONCE = (1, 2, 4, 8, 16, 32, 64)
 _GOAL_AT_ONCE = 8
-_ROUNDS = 6
+_ROUNDS = 12
 _SEED = 5
 _RUNS, _RUNS_EACH = 60, 4
 _OFTEN = (1, _GOAL_AT_ONCE, 64)
