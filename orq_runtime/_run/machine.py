@@ -6,7 +6,8 @@ Rules of this file:
 2. What the step may send, and when, is `_NEXT` (`_NEXT_WITHOUT_CALL` where its function is only
    described or checked); all else is a violation and ends the run.
 3. An answer, once whole and under the run's seal, stands: a deadline, a cancel or a crash that
-   comes later changes nothing.
+   comes later changes nothing. One that is too long is refused as such, if what came of it is
+   under the seal, and as garbage otherwise.
 4. With a RESULT the run `is_settled`, and may be handed over while its one process is being ended.
    All else waits for the end: other processes to be dead, or the kernel's word on what it killed.
 5. Whatever happens, `is_finished` becomes true: every state has a next moment.
@@ -192,7 +193,7 @@ class Machine:
             for kind, body in self._step.feed(chunk):
                 self._advance(kind, body, now_ns)
         except wire.TooLong as error:
-            if error.kind == wire.RESULT:
+            if error.kind == wire.RESULT and self._seal.startswith(error.start):
                 most = self._limits.result_bytes
                 reason = f"the result is {error.length} bytes of JSON; {most} are allowed"
                 self._refuse("output_exceeded", reason, now_ns)

@@ -112,14 +112,18 @@ class WireError(Exception):
 
 
 class TooLong(WireError):
-    """A frame, otherwise fine, is longer than its kind may be here."""
+    """A frame, otherwise fine, is longer than its kind may be here.
 
-    def __init__(self, kind: int, length: int, longest: int) -> None:
+    `start` is what came of its payload so far, up to as much as a seal.
+    """
+
+    def __init__(self, kind: int, length: int, longest: int, start: bytes) -> None:
         super().__init__(
             "a frame of kind %d has %d bytes, over the limit of %d" % (kind, length, longest)
         )
         self.kind = kind
         self.length = length
+        self.start = start
 
 
 def frame(kind: int, *pieces: typing.Union[bytes, memoryview]) -> bytes:
@@ -168,7 +172,8 @@ class Decoder:
             if kind not in self._longest:
                 raise WireError("a frame of kind %d is not expected here" % kind)
             if length > self._longest[kind]:
-                raise TooLong(kind, length, self._longest[kind])
+                start = bytes(buffer[HEADER.size : HEADER.size + SEAL_BYTES])
+                raise TooLong(kind, length, self._longest[kind], start)
             end = HEADER.size + length
             if len(buffer) < end:
                 self._wanted = end

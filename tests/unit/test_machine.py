@@ -19,6 +19,7 @@ _BEGAN = wire.frame(wire.BEGAN)
 _SEAL = b"0123456789abcdef"
 _RESULT = wire.frame(wire.RESULT, _SEAL + wire.ALONE + b'J{"timings":{},"value":1}')
 _NOT_ALONE = wire.frame(wire.RESULT, _SEAL + wire.IN_COMPANY + b'J{"timings":{},"value":1}')
+_ENDLESS = wire.HEADER.pack(wire.RESULT, 1 << 30)
 _FAILURE = wire.frame(wire.FAILURE, _SEAL + b'{"verdict":"raised","message":"x"}')
 _FORGED = wire.frame(wire.RESULT, b'J{"timings":{},"value":1}')
 
@@ -71,7 +72,9 @@ def _after(*answer: bytes, wait_status: int | None = 0) -> Machine:
         ((_PARKED, _PARKED), 0, "protocol_violation", "no"),
         ((_PARKED, _BEGAN, _RESULT, _RESULT), 0, "protocol_violation", "yes"),
         ((_PARKED, _BEGAN, _RESULT, b"\4"), 0, "protocol_violation", "yes"),
-        ((_PARKED, _BEGAN, wire.HEADER.pack(wire.RESULT, 1 << 30)), 9, "output_exceeded", "yes"),
+        ((_PARKED, _BEGAN, _ENDLESS), 9, "output_exceeded", "yes"),
+        ((_PARKED, _BEGAN, _ENDLESS + _SEAL + wire.ALONE), 9, "output_exceeded", "yes"),
+        ((_PARKED, _BEGAN, _ENDLESS + b"garbage"), 9, "protocol_violation", "yes"),
         ((_PARKED, wire.HEADER.pack(wire.FAILURE, 1 << 30)), 9, "protocol_violation", "no"),
     ],
 )
