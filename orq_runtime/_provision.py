@@ -104,7 +104,7 @@ class Provision:
         raise AssertionError("the loop returns or raises")
 
     def expect(self, environment: Environment) -> None:
-        """The first run in an environment follows: its guest starts while the rest is prepared."""
+        """A run in an environment follows: the guest of the first starts while it is prepared."""
         if environment.key not in self._expected:
             self._expected.add(environment.key)
             self._start_ahead(environment.interpreter)

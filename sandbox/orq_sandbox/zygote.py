@@ -6,6 +6,7 @@ It reads no request and runs no step. On its control socket (one frame a message
     host -> zygote   SPAWN {the run's quantities} + its five descriptors and its cgroup's doors
     zygote -> host   SPAWNED + a pidfd of init
 
+The first SPAWN may be there before READY is out.
 End-of-file on the control socket (the host is gone or done) ends it and every run under it.
 """
 
@@ -31,8 +32,8 @@ _FEWEST = 5
 _MOST = 16
 _LONGEST_MESSAGE = 4096
 _FIRST = 2  # orders: who wants more than one child at once will want more
-_AFTER_SECONDS = (0.02, 0.5)  # each of the two steps of getting ready is due
-_LIVES = (3, 32, 1 << 20)  # further runs of an init, by how many were done; the host ends it
+_AFTER_SECONDS = (0.02, 0.5)  # when each step of getting ready is due, after the one before
+_LIVES = (3, 32, 1 << 20)  # further runs of an init, by how many steps were done; then it ends
 _USUAL = ("dataclasses", "inspect", "socket")
 
 
